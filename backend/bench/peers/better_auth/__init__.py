@@ -1,0 +1,1 @@
+"""better-auth with its phone-number plugin on Node, one process per core."""

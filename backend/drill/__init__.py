@@ -1,0 +1,1 @@
+"""The drill: people log in, gateways break on purpose, promises are counted."""

@@ -1,0 +1,1 @@
+"""What the fake gateways promise, over a socket."""

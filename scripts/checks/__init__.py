@@ -1,0 +1,1 @@
+"""What `make check` holds the project to, beside the tools that others wrote."""
