@@ -46,13 +46,14 @@ def _warm() -> None:
     from django.urls import get_resolver
 
     from apps.accounts.services import wiring
-    from apps.ops import releases
+    from apps.ops import board, releases
 
     _ = get_resolver().url_patterns
     try:
         made = wiring.services()
         made.keys.ensure()
         releases.record(made.config["APP_VERSION"])
+        board.board().standing()  # what was so before this process began is known only now
     except DatabaseError:
         pass  # readiness says so, and the first login makes the key
     finally:

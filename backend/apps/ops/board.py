@@ -12,7 +12,7 @@ It must not know HTTP or a person.
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.db import DatabaseError, InterfaceError
@@ -23,6 +23,7 @@ from apps.accounts.services.health import USABLE
 from apps.accounts.services.limits import StoreState
 from apps.accounts.services.wiring import Services, services
 from apps.ops import queries
+from apps.ops.code_secret import CodeSecret
 from apps.ops.sampling import Sampler
 
 
@@ -36,11 +37,12 @@ class Level(StrEnum):
 class Look:
     """One look at the database: whether it answers, whether its tables are this release's, how the gateways are.
 
-    And what their last audits found.
+    And what their last audits found, and whether codes are opened with a secret that this process lacks.
     """
 
     database: bool = False
     migrated: bool = False
+    secret_differs: bool = False
     gateways: Mapping[str, str] = field(default_factory=dict)
     usable: frozenset[str] = frozenset()
     audits: Mapping[str, "AuditWord"] = field(default_factory=dict)
@@ -72,13 +74,14 @@ class Standing:
     store: StoreState
     database: bool
     migrated: bool
+    secret_differs: bool
     gateways: tuple[GatewayState, ...]
     templates_approved: bool  # no WhatsApp template is known to be anything else
 
     @property
     def ready(self) -> bool:
         """Say whether this process can serve."""
-        return self.database and self.migrated
+        return self.database and self.migrated and not self.secret_differs
 
 
 class Board:
@@ -89,6 +92,10 @@ class Board:
         self._names = named_gateways(made)
         self._last = Look()
         self._templates_approved = True
+        self._code_secret = CodeSecret(
+            frozenset(key.key_id for key in made.config.code_keys),
+            life=timedelta(seconds=made.config.expiry_seconds),
+        )
         self._sampler = Sampler(self._look, absent=Look, inline=lambda: not statements.is_postgres())
 
     def standing(self) -> Standing:
@@ -102,6 +109,7 @@ class Board:
             store=store,
             database=look.database,
             migrated=look.migrated,
+            secret_differs=look.secret_differs,
             gateways=gateways,
             templates_approved=self._templates_approved,
         )
@@ -118,6 +126,7 @@ class Board:
     def _look(self) -> Look:
         try:
             migrated = queries.migrations_applied()
+            differs = migrated and self._code_secret.differs(statements.now() + self.services.clock.offset)
             names = [name for name in self._names if name in self.services.providers]
             states, usable = self.services.health.states(names), self.services.health.usable(names)
             approved = self.services.templates.all_approved()
@@ -126,7 +135,9 @@ class Board:
             return Look()
         finally:
             statements.give_back_connection()
-        self._last = Look(database=True, migrated=migrated, gateways=states, usable=usable, audits=audits)
+        self._last = Look(
+            database=True, migrated=migrated, secret_differs=differs, gateways=states, usable=usable, audits=audits
+        )
         self._templates_approved = approved
         return self._last
 

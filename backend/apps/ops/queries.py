@@ -4,6 +4,7 @@ It must not change a row, nor know what an answer looks like.
 """
 
 import json
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,12 @@ def migrations_applied() -> bool:
 @cache
 def _wanted() -> frozenset[tuple[str, str]]:
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).graph.nodes)
+
+
+def newest_keys(limit: int) -> list[tuple[str, datetime]]:
+    """Return the id of the secret and the time of birth of the newest codes."""
+    found = statements.rows("SELECT key_id, created_at FROM accounts_code ORDER BY created_at DESC LIMIT %s", (limit,))
+    return [(key_id, statements.as_time(at)) for key_id, at in found]
 
 
 def audit_records(

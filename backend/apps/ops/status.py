@@ -43,6 +43,7 @@ def readiness(board: Board) -> tuple[bool, dict[str, Any]]:
         "status": "ready" if standing.ready else "not ready",
         "database": _database(standing),
         "migrations": ("applied" if standing.migrated else "missing") if standing.database else "unknown",
+        "code_secret": _code_secret(standing),
         "redis": REDIS_WORDS[standing.store],
         "providers": [{"name": gateway.name, "state": gateway.state} for gateway in standing.gateways],
     }
@@ -50,6 +51,12 @@ def readiness(board: Board) -> tuple[bool, dict[str, Any]]:
 
 def _database(standing: Standing) -> str:
     return "connected" if standing.database else "unavailable"
+
+
+def _code_secret(standing: Standing) -> str:
+    if not standing.database:
+        return "unknown"
+    return "differs" if standing.secret_differs else "shared"
 
 
 def _rate_limits(config: Config, store: StoreState) -> dict[str, Any]:

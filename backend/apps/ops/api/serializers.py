@@ -67,6 +67,7 @@ class ReadinessAnswer(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=["ready", "not ready"])
     database = serializers.ChoiceField(choices=["connected", "unavailable"])
     migrations = serializers.ChoiceField(choices=["applied", "missing", "unknown"])
+    code_secret = serializers.ChoiceField(choices=["shared", "differs", "unknown"])
     redis = serializers.ChoiceField(choices=REDIS_STATES)
     providers = GatewayShortAnswer(many=True)
 
