@@ -23,6 +23,7 @@ EXPERIMENTS: Final[dict[str, Callable[[], Outcome]]] = {
     "X29": of_databases.conflicts,
     "X30": of_databases.full,
     "X32": of_hosts.no_files,
+    "X32m": of_hosts.no_memory,
     "X33": of_clocks.one_host_jumps,
     "X34": of_clocks.hosts_drift,
     "X35": of_clocks.the_database_jumps,

@@ -5,16 +5,21 @@ import resource
 import shutil
 import socket
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from rig.around import web_processes
 from rig.experiments.outcomes import Outcome
-from rig.experiments.stages import live_through, stage
+from rig.experiments.stages import Stage, live_through, stage
 
 FILES: Final = 64
 _PEOPLE: Final = 60
 # Connections that say nothing: together with the people they are more than fits.
 _IDLE: Final = 40
+# What a process may take beyond what it has: nothing, less than the stack of one thread, less than that of three.
+_MORE_MIB: Final = (0, 4, 20)
+_MIB: Final = 1024 * 1024
 
 
 def no_files() -> Outcome:
@@ -53,3 +58,42 @@ def no_files() -> Outcome:
         found = live_through(on, "from the start", contextlib.nullcontext, people=_PEOPLE, may_break=True)
         outcome.rounds.append(found)
     return outcome
+
+
+def no_memory() -> Outcome:
+    """X32m: the web processes get no more memory than they have."""
+    outcome = Outcome(
+        name="X32m",
+        title="no memory",
+        done=f"From one moment on the web processes of a running service may take {_MORE_MIB} MiB of address space "
+        f"beyond what they have; {_PEOPLE} people at once, who need more threads than there are.",
+        must="Who gets through is served or told to come back, connections may break where a process ends; nothing is "
+        "sent or counted twice, no gateway is blamed; well again with the limit lifted.",
+    )
+    for more in _MORE_MIB:
+        with stage() as on:
+            replaced: list[int] = []
+            full = partial(_full_memory, on, more * _MIB, replaced)
+            found = live_through(on, f"{more} MiB more", full, during=10, people=_PEOPLE, may_break=True)
+            found.notes.append(f"{len(replaced)} processes ended and were replaced")
+            outcome.rounds.append(found)
+    return outcome
+
+
+@contextlib.contextmanager
+def _full_memory(on: Stage, more: int, replaced: list[int]) -> Iterator[None]:
+    processes = web_processes(on.service)
+    usual = {process: resource.prlimit(process, resource.RLIMIT_AS) for process in processes}
+    for process, (_, hard) in usual.items():
+        resource.prlimit(process, resource.RLIMIT_AS, (_size_of(process) + more, hard))
+    yield
+    for process, limits in usual.items():
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(process, resource.RLIMIT_AS, limits)
+    replaced += set(processes) - set(web_processes(on.service))
+
+
+def _size_of(process: int) -> int:
+    """Return the address space that a process has, in bytes."""
+    pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[0])
+    return pages * resource.getpagesize()

@@ -75,11 +75,17 @@ def _until(port: int, *, within_s: float = 120) -> bool:
 
 
 def _children(pid: int) -> dict[str, int]:
-    """Return the serving process' own children by what they are."""
+    """Return the serving process' own children by what they are; one that is about to be, or is over, is neither."""
     found = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        command = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
-        found["worker" if any(word.endswith("manage.py") for word in command) else "web"] = int(child)
+        try:
+            command = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+        except OSError:  # it ended while we looked
+            continue
+        if any(word.endswith("manage.py") for word in command):
+            found["worker"] = int(child)
+        elif "salon_api.succession" in command:
+            found["web"] = int(child)
     return found
 
 

@@ -75,6 +75,16 @@ def test_a_gateway_that_was_not_called_after_all_has_not_failed(
     assert [one["outcome"] for one in told["timeline"] if one["event"] == "gateway"] == ["not called"]
 
 
+def test_what_happens_at_the_very_moment_of_the_look_counts(
+    rooms: Rooms, operator: OperatorApi, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert api.post(REQUEST, {"phone_number": PHONE}).status_code == 200
+    moment = Message.objects.get().created_at
+    monkeypatch.setattr(statements, "now", lambda: moment)
+    counters = look(operator)["counters"]
+    assert (counters["requested"], counters["sent"]) == (1, 1)
+
+
 def test_without_a_token_it_tells_nothing(rooms: Rooms, api: Api) -> None:
     assert api.get(PATH).status_code == 401
     assert api.get(PATH, x_admin_token="wrong").status_code == 401
