@@ -4,12 +4,14 @@ import contextlib
 import resource
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rig.around import web_processes
+from rig.crowds import Crowd
 from rig.experiments.outcomes import Outcome
 from rig.experiments.stages import Stage, live_through, stage
 
@@ -17,8 +19,7 @@ FILES: Final = 64
 _PEOPLE: Final = 60
 # Connections that say nothing: together with the people they are more than fits.
 _IDLE: Final = 40
-# What a process may take beyond what it has: nothing, less than the stack of one thread, less than that of three.
-_MORE_MIB: Final = (0, 4, 20)
+_MORE_MIB: Final = (0, 16)
 _MIB: Final = 1024 * 1024
 
 
@@ -65,32 +66,36 @@ def no_memory() -> Outcome:
     outcome = Outcome(
         name="X32m",
         title="no memory",
-        done=f"From one moment on the web processes of a running service may take {_MORE_MIB} MiB of address space "
-        f"beyond what they have; {_PEOPLE} people at once, who need more threads than there are.",
+        done=f"A few people log in; then the web processes may take so many MiB more and {_PEOPLE} others "
+        "come at once: they need threads and connections, and the address space of a thread's stack alone has 8.",
         must="Who gets through is served or told to come back, connections may break where a process ends; nothing is "
         "sent or counted twice, no gateway is blamed; well again with the limit lifted.",
     )
     for more in _MORE_MIB:
         with stage() as on:
-            replaced: list[int] = []
-            full = partial(_full_memory, on, more * _MIB, replaced)
-            found = live_through(on, f"{more} MiB more", full, during=10, people=_PEOPLE, may_break=True)
-            found.notes.append(f"{len(replaced)} processes ended and were replaced")
+            notes: list[str] = []
+            full = partial(_full_memory, on, more * _MIB, notes)
+            found = live_through(on, f"{more} MiB more", full, may_break=True)
+            found.notes += notes
             outcome.rounds.append(found)
     return outcome
 
 
 @contextlib.contextmanager
-def _full_memory(on: Stage, more: int, replaced: list[int]) -> Iterator[None]:
+def _full_memory(on: Stage, more: int, notes: list[str]) -> Iterator[None]:
     processes = web_processes(on.service)
     usual = {process: resource.prlimit(process, resource.RLIMIT_AS) for process in processes}
     for process, (_, hard) in usual.items():
         resource.prlimit(process, resource.RLIMIT_AS, (_size_of(process) + more, hard))
-    yield
+    with Crowd(on.service, on.fake, people=_PEOPLE) as crowd:
+        yield
     for process, limits in usual.items():
         with contextlib.suppress(ProcessLookupError):
             resource.prlimit(process, resource.RLIMIT_AS, limits)
-    replaced += set(processes) - set(web_processes(on.service))
+    ended = set(processes) - set(web_processes(on.service))
+    notes.append(f"{len(ended)} of {len(processes)} processes ended and were replaced")
+    met = Counter({f"{status} {code}".strip(): count for (_, status, code), count in crowd.errors().items()})
+    notes.append(f"the others made {len(crowd.calls)} calls and met {dict(met)}")
 
 
 def _size_of(process: int) -> int:

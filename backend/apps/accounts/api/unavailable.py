@@ -7,6 +7,7 @@ import errno
 from typing import Final
 
 import psycopg
+from cryptography.exceptions import InternalError as OpenSSLError
 from django.db import InterfaceError, InternalError, OperationalError
 
 # The process or the host is out of something; the request did nothing wrong and may succeed in a moment.
@@ -17,8 +18,10 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.E
 _PASSING_CLASSES: Final = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 
 # The driver's own come through where a connection is given back to the pool; the pool's (timeout, too many waiting,
-# closed) are OperationalErrors as well.
-_GONE: Final = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError, MemoryError)
+# closed) are OperationalErrors as well. A process out of memory says so, or OpenSSL fails inside it.
+_GONE: Final = (
+    OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError, MemoryError, OpenSSLError,
+)  # fmt: skip
 
 
 def is_unavailable(error: BaseException) -> bool:

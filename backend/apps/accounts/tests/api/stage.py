@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from cryptography.exceptions import InternalError as OpenSSLError
 from django.core.exceptions import SuspiciousOperation
 from django.db import OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse
@@ -145,6 +146,8 @@ class Failing(Endpoint):
             "number": InvalidPhoneNumber(
                 fields={"phone_number": ["not_canonical"]}, canonical="+966500000001", challenge={"id": "c1"}
             ),
+            "memory": MemoryError(),
+            "openssl": OpenSSLError("Unknown OpenSSL error", []),
             "vendor": DeliveryFailed("the vendor said 30003 about +966501234567"),
         }[how]
 

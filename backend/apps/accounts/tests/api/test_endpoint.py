@@ -132,6 +132,12 @@ def test_a_503_always_says_when_to_come_back(send: Send) -> None:
         assert 1 <= int(response.headers["Retry-After"]) <= 5
 
 
+@pytest.mark.parametrize("how", ["database", "memory", "openssl"])
+def test_a_process_that_is_out_of_something_says_come_back_and_not_that_it_is_a_bug(send: Send, how: str) -> None:
+    refused = problem(send("GET", f"/api/auth/failing/{how}/"), 503, "service_unavailable")
+    assert 1 <= refused["retry_after"] <= 5
+
+
 def test_an_old_path_is_marked_and_its_delivery_failure_is_500(send: Send) -> None:
     for how, status in (("delivery", 500), ("limited", 429), ("crash", 500), ("unavailable", 503)):
         response = send("GET", f"/api/mobile/failing/{how}/")
