@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import hypothesis
 import pytest
 from django.db import connection
 from django.test import Client
@@ -21,6 +22,10 @@ from emptying import quick_flush
 
 PHONE = "+966501234567"
 OTHER_PHONE = "+966501234568"
+
+# How long a busy machine takes for an example is no property of what is tested; the rest is as CI or a person has it.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -47,35 +47,37 @@ Talk = Callable[..., Heard]
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a server with the stage behind the door, which trusts a proxy on this host."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = int(free.getsockname()[1])
-    home = tmp_path_factory.mktemp("sockets")
-    (home / "door_settings.py").write_text(SETTINGS, encoding="utf-8")
-    environment = {
-        **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")},
-        "PYTHONPATH": f"{BACKEND}{os.pathsep}{home}",
-        "DJANGO_SETTINGS_MODULE": "door_settings",
-        "OTP_ENV_FILE": os.devnull,
-        "DEBUG": "True",
-        "TRUSTED_PROXY_CIDRS": "127.0.0.1/32",
-        "DATABASE_URL": f"sqlite:///{home / 'db.sqlite3'}",
-    }
-    command = [sys.executable, "-m", "granian", "--interface", "rsgi", "--http", "1", "--no-ws", "--workers", "1"]
-    command += ["--host", "127.0.0.1", "--port", str(number), "--log-level", "error"]
-    server = subprocess.Popen(
-        [*command, "salon_api.rsgi:app"],
-        cwd=BACKEND,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(number, server)
-        yield number
-    finally:
-        server.terminate()
-        server.wait(timeout=120)
+    with socket.socket() as held:
+        # Bound for as long as the server lives, in the way in which its own socket is: nobody else gets the port.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        number = int(held.getsockname()[1])
+        home = tmp_path_factory.mktemp("sockets")
+        (home / "door_settings.py").write_text(SETTINGS, encoding="utf-8")
+        environment = {
+            **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")},
+            "PYTHONPATH": f"{BACKEND}{os.pathsep}{home}",
+            "DJANGO_SETTINGS_MODULE": "door_settings",
+            "OTP_ENV_FILE": os.devnull,
+            "DEBUG": "True",
+            "TRUSTED_PROXY_CIDRS": "127.0.0.1/32",
+            "DATABASE_URL": f"sqlite:///{home / 'db.sqlite3'}",
+        }
+        command = [sys.executable, "-m", "granian", "--interface", "rsgi", "--http", "1", "--no-ws", "--workers", "1"]
+        command += ["--host", "127.0.0.1", "--port", str(number), "--log-level", "error"]
+        server = subprocess.Popen(
+            [*command, "salon_api.rsgi:app"],
+            cwd=BACKEND,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait_for(number, server)
+            yield number
+        finally:
+            server.terminate()
+            server.wait(timeout=120)
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_another_process_sees_what_this_one_records_and_the_other_way_round(tmp_
     put(FileOutbox(tmp_path), code="000001")
     process = multiprocessing.get_context("spawn").Process(target=_answer_from_another_process, args=(tmp_path,))
     process.start()
-    process.join(30)
+    process.join(120)
     assert process.exitcode == 0
     assert [message.code for message in FileOutbox(tmp_path).list()] == ["000002", "000001"]
 
@@ -131,7 +131,7 @@ def test_processes_that_record_at_once_tear_no_line_even_while_the_file_is_cut_b
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(120)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     messages = FileOutbox(tmp_path).list()
     assert len(messages) == CAPACITY

@@ -36,7 +36,7 @@ def test_messages_are_json_newest_first_with_what_the_contract_names(stand: Stan
     assert newest["code"] == "000002"
     assert newest["channel"] == "whatsapp"
     assert (oldest["to"], oldest["channel"], oldest["text"], oldest["code"]) == ("+966501234567", "sms", text, "000001")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", oldest["sent_at"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", oldest["sent_at"])
     assert abs((datetime.now(UTC) - datetime.fromisoformat(oldest["sent_at"])).total_seconds()) < 60
 
 

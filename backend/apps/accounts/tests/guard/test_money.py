@@ -131,6 +131,7 @@ class TestSends:
             OTP_PRICE_TABLE=table(tmp_path, "*,sms,0.5\n*,whatsapp,0.5\n"),
             PHONE_AUTH_IP_MAX_PER_WINDOW="0",
         )
+        rooms.begin_a_stretch(86_400)
         answers = [api.post(REQUEST, {"phone_number": f"+96650123{n:04d}"}) for n in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 403, 403]
         assert answers[2].json()["code"] == "country_not_allowed"
@@ -146,6 +147,7 @@ class TestSends:
             OTP_PRICE_TABLE=table(tmp_path, "*,sms,0.5\n*,whatsapp,0.5\n"),
             PHONE_AUTH_IP_MAX_PER_WINDOW="0",
         )
+        rooms.begin_a_stretch(86_400)
         answers = [api.post(REQUEST, {"phone_number": f"+96650123{n:04d}"}) for n in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 503]
         assert answers[2].json()["code"] == "service_unavailable"
@@ -167,6 +169,7 @@ class TestSends:
             OTP_PRICE_TABLE=table(tmp_path, "*,sms,0.5\n*,whatsapp,0.5\n"),
             PHONE_AUTH_IP_MAX_PER_WINDOW="0",
         )
+        rooms.begin_a_stretch(86_400)
         for number in range(4):
             assert api.post(REQUEST, {"phone_number": f"+96650123{number:04d}"}).status_code == 200
             rooms.services.guard_judge.judge()
@@ -182,9 +185,12 @@ class TestSends:
             "PHONE_AUTH_IP_MAX_PER_WINDOW": "0",
         }
         rooms = build_rooms(**environ)
+        rooms.begin_a_stretch(86_400)
+        day = rooms.clock.offset_seconds
         for number in range(4):
             api.post(REQUEST, {"phone_number": f"+96650123{number:04d}"})
         rooms = build_rooms(**environ)  # a new limiter, as after a flushed Redis
+        rooms.clock.advance(seconds=day)
         rooms.services.guard_judge.judge()
         assert api.post(REQUEST, {"phone_number": "+966501239999"}).status_code == 503
 

@@ -4,6 +4,7 @@ Everything in it comes from one seed. It must not know the guard's rules.
 """
 
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -56,6 +57,7 @@ class World:
         self._judge_every = judge_every
         self._judged_at = 0.0
         self._now = 0.0
+        self._began = self._time()
 
     def play(self, events: list[Event]) -> dict[str, Tally]:
         """Play all events in order of time and return what became of each side."""
@@ -86,8 +88,12 @@ class World:
         self._move_to(at)
 
     def _move_to(self, at: float) -> None:
-        self.rooms.clock.advance(seconds=max(0.0, at - self._now))
+        """Let it be `at` seconds after the beginning: what the machine took of them to play events is part of them."""
         self._now = max(at, self._now)
+        self.rooms.clock.advance(seconds=max(0.0, self._began + self._now - self._time()))
+
+    def _time(self) -> float:
+        return time.monotonic() + self.rooms.clock.offset_seconds
 
     def _ask(self, event: Event) -> str:
         tally = self.tallies.setdefault(event.who, Tally())

@@ -87,7 +87,7 @@ def values(fakes: FakeGateways | None = None, **overrides: Any) -> dict[str, Any
     return found | overrides
 
 
-def build(read: Mapping[str, Any], *, timeout: float = 5.0, **given: Any) -> dict[str, Provider]:
+def build(read: Mapping[str, Any], *, timeout: float = 30.0, **given: Any) -> dict[str, Provider]:
     """Return the gateways that these values configure."""
     usual: dict[str, Any] = {
         "public_base_url": "https://otp.example.test",
@@ -97,13 +97,13 @@ def build(read: Mapping[str, Any], *, timeout: float = 5.0, **given: Any) -> dic
     return registry.build(read, timeout=timeout, **(usual | given))
 
 
-def gateway(case: Case, fakes: FakeGateways, *, timeout: float = 5.0, **overrides: Any) -> Provider:
+def gateway(case: Case, fakes: FakeGateways, *, timeout: float = 30.0, **overrides: Any) -> Provider:
     """Return the gateway of a case."""
     return build(values(fakes, **{**case.overrides, **overrides}), timeout=timeout)[case.provider]
 
 
 def order(case: Case, **changes: Any) -> Order:
-    """Return an order for a case: a code for one person, to be handed over within five seconds."""
+    """Return an order for a case: a code for one person, to be handed over within half a minute."""
     fields: dict[str, Any] = {
         "to": PHONE,
         "channel": case.channel,
@@ -111,7 +111,7 @@ def order(case: Case, **changes: Any) -> Order:
         "code": CODE,
         "language": "ar",
         "reference": REFERENCE,
-        "deadline": time.monotonic() + 5,
+        "deadline": time.monotonic() + 30,
     }
     return Order(**(fields | changes))
 

@@ -14,7 +14,7 @@ from fakegateways.tls import Certificate
 AUTHENTICA, TWILIO, META = ONE_OF_EACH
 
 
-def audited(case: Case, fakes: FakeGateways, *, seconds: float = 5, **overrides: Any) -> dict[str, AuditLine]:
+def audited(case: Case, fakes: FakeGateways, *, seconds: float = 30, **overrides: Any) -> dict[str, AuditLine]:
     provider: Any = gateway(case, fakes, **overrides)
     lines = provider.audit(deadline=time.monotonic() + seconds)
     assert len({line.check for line in lines}) == len(lines)

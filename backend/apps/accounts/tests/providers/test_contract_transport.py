@@ -39,6 +39,9 @@ SILENCES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("cut", {"at": 20}),
     ("cut", {"at": 100, "gently": True}),
 )
+# Those that the deadline alone ends; it leaves a busy machine its time to send the request.
+ENDLESS = ("hang", "hang_body", "drip")
+BRIEFLY = 1.5
 
 
 @one_of_each
@@ -49,7 +52,7 @@ def test_no_whole_answer_leaves_the_outcome_open_and_ends_in_time(
     fakes.script(case.vendor, fault, **params)
     provider, started = gateway(case, fakes, timeout=FOR_EVER), time.monotonic()
 
-    error = failure(provider, case, deadline=started + 0.6)
+    error = failure(provider, case, deadline=started + (BRIEFLY if fault in ENDLESS else FOR_EVER))
 
     assert type(error) is OutcomeUnknown
     assert time.monotonic() - started < 15
@@ -59,7 +62,7 @@ def test_no_whole_answer_leaves_the_outcome_open_and_ends_in_time(
 @one_of_each
 def test_the_gateways_own_timeout_ends_a_call_before_a_later_deadline(case: Case, fakes: FakeGateways) -> None:
     fakes.script(case.vendor, "drip", bytes_per_second=2, headers=True)
-    provider, started = gateway(case, fakes, timeout=0.5), time.monotonic()
+    provider, started = gateway(case, fakes, timeout=BRIEFLY), time.monotonic()
 
     assert type(failure(provider, case, deadline=started + 60)) is OutcomeUnknown
     assert time.monotonic() - started < 15
@@ -182,5 +185,5 @@ def test_over_tls_the_deadline_holds_as_well(fault: str, params: dict[str, Any])
         provider = gateway(case, fakes, timeout=FOR_EVER, AUTHENTICA_CA_BUNDLE=fakes.ca_file)
         started = time.monotonic()
 
-        assert type(failure(provider, case, deadline=started + 0.6)) is OutcomeUnknown
+        assert type(failure(provider, case, deadline=started + BRIEFLY)) is OutcomeUnknown
         assert time.monotonic() - started < 15

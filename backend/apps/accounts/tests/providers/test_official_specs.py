@@ -57,7 +57,7 @@ def requests_of(case: Case, **overrides: Any) -> tuple[list[Seen], list[Seen]]:
         provider: Any = build(values(None, **{**addresses, **case.overrides, **overrides}))[case.provider]
         provider.send(order(case, callback_url=CALLBACK))
         sent = list(server.seen)
-        provider.audit(deadline=time.monotonic() + 5)
+        provider.audit(deadline=time.monotonic() + 30)
         return sent, server.seen[len(sent) :]
 
 
@@ -94,7 +94,7 @@ def test_a_code_is_asked_about_as_described() -> None:
     with RawServer(lambda request: reply(200, b'{"status": true}')) as server:
         read = values(None, AUTHENTICA_BASE_URL=f"{server.url}/api/v2", **case.overrides)
         provider: Any = build(read)["authentica"]
-        provider.check(to=PHONE, channel=Channel.SMS, code=CODE, deadline=time.monotonic() + 5)
+        provider.check(to=PHONE, channel=Channel.SMS, code=CODE, deadline=time.monotonic() + 30)
 
         assert faults("authentica", server.seen[0]) == []
 

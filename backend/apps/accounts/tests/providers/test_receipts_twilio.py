@@ -167,14 +167,17 @@ def test_a_signed_form_may_have_as_many_fields_as_its_bytes_hold() -> None:
 def test_the_time_that_a_form_takes_grows_with_its_bytes() -> None:
     few, many = (posted([(f"{number:x}", "") for number in range(count)], signature="x") for count in (1000, 16_000))
 
+    def once(call: WebhookCall) -> float:
+        started = time.thread_time()
+        assert not twilio().authenticate(call)
+        return time.thread_time() - started
+
     def seconds(call: WebhookCall) -> float:
-        started = time.process_time()
-        for _ in range(3):
-            assert not twilio().authenticate(call)
-        return time.process_time() - started
+        """Return the least of three: a collection of garbage that falls into one is not the form's."""
+        return min(once(call) for _ in range(3))
 
     seconds(few)
-    assert seconds(many) < 100 * max(seconds(few), 0.001)  # sixteen times the fields
+    assert seconds(many) < 100 * max(seconds(few), 0.0003)  # sixteen times the fields
 
 
 @pytest.mark.parametrize(
