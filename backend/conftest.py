@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as drawing
 
 from apps.accounts import config as accounts_config
 from apps.accounts.clock import Clock
@@ -21,6 +23,22 @@ from emptying import quick_flush
 
 PHONE = "+966501234567"
 OTHER_PHONE = "+966501234568"
+
+
+# A machine that stands still for a moment makes no example false.
+drawing.register_profile("suite", parent=drawing(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+drawing.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Keep the server from analyzing tables in the middle of the suite: what is planned would hang on the moment."""
+    with django_db_blocker.unblock():
+        if not on_postgres():
+            return
+        with connection.cursor() as cursor:
+            for table in connection.introspection.table_names(cursor):
+                cursor.execute(f'ALTER TABLE "{table}" SET (autovacuum_enabled = false)')
 
 
 @pytest.fixture(scope="session", autouse=True)
