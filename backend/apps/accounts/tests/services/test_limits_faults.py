@@ -268,7 +268,7 @@ def test_a_loading_redis_counts_as_gone_until_it_has_loaded(subject: Subjects) -
         server.operator().execute_command("DEBUG", "POPULATE", "4000", "ballast")
         server.operator().save()
         server.kill()
-        server.start("--key-load-delay", "200", "--loading-process-events-interval-bytes", "1024", wait=False)
+        server.start("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024", wait=False)
         operator = server.operator()
         assert eventually(lambda: says_loading(operator))
         with service(server.url) as (limiter, calls):
@@ -276,6 +276,7 @@ def test_a_loading_redis_counts_as_gone_until_it_has_loaded(subject: Subjects) -
             assert limiter.state is StoreState.MEMORY_FALLBACK
             assert calls.tried <= 3
             assert says_loading(operator)
+            operator.config_set("key-load-delay", 0)  # seen for as long as it took, and waited for no longer
             assert eventually(lambda: limiter.state is StoreState.REDIS)
             assert not says_loading(operator)
     finally:
