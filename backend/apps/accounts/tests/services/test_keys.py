@@ -114,7 +114,8 @@ def test_unknown_keys_cause_a_read_every_tenth_of_a_second_at_most(
 ) -> None:
     keys = make_world().keys
     keys.signer()
-    moment = time.monotonic()
+    assert keys._seen is not None
+    moment = keys._seen.read_at
     monkeypatch.setattr("apps.accounts.services.keys.time.monotonic", lambda: moment)
     with django_assert_num_queries(0):  # type: ignore[operator]
         assert keys.by_header("forged") is None
