@@ -1,5 +1,6 @@
 """People, receipts and processes around a running service. It must not know what is proven with them."""
 
+import contextlib
 import json
 import time
 import urllib.error
@@ -75,4 +76,7 @@ def children(parent: int) -> list[int]:
 
 
 def command(process: int) -> bytes:
-    return Path(f"/proc/{process}/cmdline").read_bytes()
+    """Return what a process was started with; nothing for one that has ended, as it may since it was listed."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from fakegateways.handle import FakeGateways
 from rig.ground import REQUEST, VERIFY, new_address, new_phone
@@ -27,6 +27,11 @@ class Made:
     seconds: float
 
 
+# How often it is looked whether the machine stands still, and what is no standstill but a busy moment.
+BEAT_SECONDS: Final = 0.05
+BUSY_SECONDS: Final = 0.1
+
+
 @dataclass
 class Crowd:
     """A context manager: `people` threads that log new numbers in until it ends."""
@@ -37,10 +42,12 @@ class Crowd:
     pause: float = 0.05
     calls: list[Made] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)  # logins that were begun with a sent code and did not succeed
+    standstills: list[tuple[float, float]] = field(default_factory=list)  # when each ended, and its seconds
 
     def __enter__(self) -> Self:
         self._enough = threading.Event()
-        self._threads = [threading.Thread(target=self._live, daemon=True) for _ in range(self.people)]
+        acts = [self._beat, *[self._live] * self.people]
+        self._threads = [threading.Thread(target=act, daemon=True) for act in acts]
         for thread in self._threads:
             thread.start()
         return self
@@ -74,6 +81,18 @@ class Crowd:
         """Return the seconds that `share` of the calls of that time kept below."""
         found = sorted(made.seconds for made in self.calls if since <= made.began < until)
         return found[int(share * (len(found) - 1))] if found else 0.0
+
+    def stood_still(self, *, since: float) -> float:
+        """Return the seconds since `since` in which the machine let nobody do anything: no call could end then."""
+        return sum(seconds for ended, seconds in self.standstills if ended >= since)
+
+    def _beat(self) -> None:
+        last = time.monotonic()
+        while not self._enough.wait(BEAT_SECONDS):
+            now = time.monotonic()
+            if now - last - BEAT_SECONDS > BUSY_SECONDS:
+                self.standstills.append((now, now - last - BEAT_SECONDS))
+            last = now
 
     def _live(self) -> None:
         while not self._enough.wait(self.pause):

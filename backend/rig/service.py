@@ -24,6 +24,8 @@ BACKEND: Final = Path(__file__).resolve().parent.parent
 DATABASE_SERVER: Final = os.environ.get("RIG_DATABASE_URL", "postgres://postgres@127.0.0.1:5432")
 REDIS_SERVER: Final = os.environ.get("RIG_REDIS_URL", "redis://127.0.0.1:6379/11")
 SECRET: Final = "rig-secret-of-more-than-thirty-two-characters-"
+# For a service that is to wait for Redis as long as it takes; how short its waits are is proven where Redis breaks.
+PATIENT: Final = {"PYTHONPATH": os.pathsep.join((str(BACKEND / "rig" / "patient"), str(BACKEND)))}
 
 
 def free_port() -> int:

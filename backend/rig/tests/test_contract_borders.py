@@ -9,7 +9,7 @@ import pytest
 
 from fakegateways.handle import FakeGateways
 from rig.around import REQUEST
-from rig.service import RunningService, stores_answer
+from rig.service import PATIENT, RunningService, stores_answer
 from rig.together import Answered, Shot, race
 
 VERIFY = "/api/auth/phone/verify/"
@@ -35,6 +35,7 @@ def service(fake: FakeGateways) -> Iterator[RunningService]:
     if reason:
         pytest.skip(reason)
     environ = {
+        **PATIENT,
         "OTP_PROVIDER": "authentica",
         "AUTHENTICA_API_KEY": "fake-authentica-key",
         "AUTHENTICA_BASE_URL": fake.authentica_url,

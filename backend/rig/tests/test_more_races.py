@@ -25,7 +25,7 @@ from rig.ground import (
     shot,
     wrong_codes,
 )
-from rig.service import SECRET, RunningService
+from rig.service import PATIENT, SECRET, RunningService
 from rig.together import race
 
 pytestmark = pytest.mark.servers
@@ -50,6 +50,7 @@ def running(fake: FakeGateways) -> Iterator[RunningService]:
         OTP_GLOBAL_MAX_PER_MINUTE=str(GLOBAL_PER_MINUTE),
         PHONE_AUTH_IP_MAX_FAILURES_PER_WINDOW="1000",
         OTP_GLOBAL_MAX_FAILURES_PER_MINUTE="100000",
+        **PATIENT,
     )
     with RunningService(environ=environ) as service:
         yield service

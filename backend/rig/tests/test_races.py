@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fakegateways.handle import FakeGateways
-from rig.service import RunningService, stores_answer
+from rig.service import PATIENT, RunningService, stores_answer
 from rig.together import Answered, Shot, race
 
 REQUEST, RESEND, VERIFY = "/api/auth/phone/request/", "/api/auth/phone/resend/", "/api/auth/phone/verify/"
@@ -29,6 +29,7 @@ def service(fake: FakeGateways) -> Iterator[RunningService]:
     if reason:
         pytest.skip(reason)
     environ = {
+        **PATIENT,
         "OTP_PROVIDER": "twilio",
         "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
         "TWILIO_AUTH_TOKEN": "fake-twilio-token",

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from salon_api.postgresql.patience import Patience
+
 MEMBERS = {"type", "title", "status", "detail", "code", "error", "request_id"}
 
 
@@ -19,7 +21,9 @@ def rsgi(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The entry without the application behind it, which opens its stores when it is imported."""
     monkeypatch.setitem(sys.modules, "salon_api.wsgi", SimpleNamespace(application=None))
     monkeypatch.delitem(sys.modules, "salon_api.rsgi", raising=False)
-    yield importlib.import_module("salon_api.rsgi")
+    entry = importlib.import_module("salon_api.rsgi")
+    monkeypatch.setattr(entry, "patience", Patience())  # the suite's own waits for a database stay without a bound
+    yield entry
     del sys.modules["salon_api.rsgi"]
 
 

@@ -1,5 +1,6 @@
 """`make run` and `make serve`, started for real on SQLite, from the first word to the last."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -20,6 +21,7 @@ import pytest
 from salon_api.serve import ServeFault, require_free
 
 BACKEND = Path(__file__).resolve().parents[2]
+_KINDS = {"salon_api.succession": "web", "otp_worker": "worker"}
 
 
 def _free_port() -> int:
@@ -75,17 +77,12 @@ def _until(port: int, *, within_s: float = 120) -> bool:
 
 
 def _children(pid: int) -> dict[str, int]:
-    """Return the serving process' own children by what they are; one that is about to be, or is over, is neither."""
-    found = {}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        try:
-            command = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
-        except OSError:  # it ended while we looked
-            continue
-        if any(word.endswith("manage.py") for word in command):
-            found["worker"] = int(child)
-        elif "salon_api.succession" in command:
-            found["web"] = int(child)
+    """Return the serving process' own children by what they are; one that only begins or has ended is nothing yet."""
+    found: dict[str, int] = {}
+    for one in _workers(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+            said = Path(f"/proc/{one}/cmdline").read_text().split("\0")
+            found |= {_KINDS[word]: one for word in said if word in _KINDS}
     return found
 
 
@@ -118,9 +115,7 @@ def test_development_is_one_web_process_whatever_web_concurrency_says(
     running: tuple[subprocess.Popen[str], int],
 ) -> None:
     process, _ = running
-    web = _children(process.pid)["web"]
-    workers = Path(f"/proc/{web}/task/{web}/children").read_text().split()
-    assert len(workers) == 1
+    assert len(_workers(_children(process.pid)["web"])) == 1
 
 
 def test_no_answer_names_the_server(running: tuple[subprocess.Popen[str], int]) -> None:
