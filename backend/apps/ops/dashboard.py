@@ -23,6 +23,8 @@ from apps.ops.windows import FINE_SECONDS, Window
 FRESH_SECONDS: Final = 2.0
 SPEND_FRESH_SECONDS: Final = 10.0
 _MOST_WINDOWS: Final = 16
+# A look's end is exclusive, and what happens at this very moment belongs to it: SQLite's clock ticks in milliseconds.
+_TICK: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,17 @@ class Dashboard:
             self._seen.clear()
         self._today.forget()
 
+    def _now(self) -> datetime:
+        return statements.now() + self.services.clock.offset + _TICK
+
     def _spend_today(self) -> Spend:
-        now = statements.now() + self.services.clock.offset
+        now = self._now()
         return spend(window={}, today=carried(_midnight(now), now), config=self.services.config)
 
     def _read(self, window: Window) -> Facts:
         made = self.services
         made.refusals.flush()  # this process' own; the others' are in within two seconds
-        now = statements.now() + made.clock.offset
+        now = self._now()
         since = now - timedelta(seconds=window.seconds)
         if not window.is_fine:  # whole slots, so that the first point is no part of one
             since = slots.floor(since)
