@@ -50,7 +50,7 @@ def _gateways(at: datetime) -> list[Event]:
 def _hands(at: datetime) -> list[Event]:
     rows = statements.rows(
         "SELECT at, event, actor, subject, note, detail FROM accounts_auditevent WHERE at > %s "
-        f"AND event IN ({_MARKS}) ORDER BY at DESC LIMIT %s",
+        f"AND event IN ({_MARKS}) ORDER BY at DESC, id DESC LIMIT %s",
         (at, *_HANDS, MOST),
     )
     return [
@@ -94,7 +94,7 @@ def _end(at: datetime, detail: dict[str, Any]) -> datetime | None:
 def _guard(at: datetime) -> list[Event]:
     rows = statements.rows(
         "SELECT at, kind, subject, before, after, mode, reason, until, stopped FROM accounts_guarddecision "
-        "WHERE at > %s ORDER BY at DESC LIMIT %s",
+        "WHERE at > %s ORDER BY at DESC, id DESC LIMIT %s",
         (at, MOST),
     )
     return [

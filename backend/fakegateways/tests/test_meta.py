@@ -115,10 +115,11 @@ def test_another_number_of_ours_is_not_known(fake: FakeGateways) -> None:
 
 
 def test_one_person_is_written_to_only_so_often_when_the_pair_limit_is_on(fake: FakeGateways) -> None:
-    fake.configure(meta={"pair_limit_seconds": 0.2})
+    fake.configure(meta={"pair_limit_seconds": 600})
     assert meta(fake).status_code == 200
     assert meta(fake).json()["error"]["code"] == 131056
     assert meta(fake, to="966550000001").status_code == 200
+    fake.configure(meta={"pair_limit_seconds": 0.2})
     time.sleep(0.21)
     assert meta(fake).status_code == 200
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -120,12 +121,14 @@ def test_segments_are_counted_by_the_alphabet(fake: FakeGateways, text: str, seg
     assert twilio(fake, Body=text).json()["num_segments"] == segments
 
 
-def test_a_message_read_back_moves_on_without_any_callback(fake: FakeGateways) -> None:
-    fake.configure(twilio={"receipts": {"delay_seconds": 0.1, "gap_seconds": 0.1}})
+def test_a_message_read_back_moves_on_without_any_callback(fake: FakeGateways, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.configure(twilio={"receipts": {"delay_seconds": 600, "gap_seconds": 600}})
     path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages/{twilio(fake).json()['sid']}.json"
     assert _get(fake, path).json()["status"] == "queued"
-    time.sleep(0.25)
-    assert _get(fake, path).json()["status"] == "delivered"
+    for minutes, status in ((15, "sent"), (25, "delivered")):
+        later = SimpleNamespace(time=lambda minutes=minutes: time.time() + minutes * 60)
+        monkeypatch.setattr("fakegateways.twilio.time", later)
+        assert _get(fake, path).json()["status"] == status
     assert _get(fake, f"/2010-04-01/Accounts/{ACCOUNT}/Messages/SMnone.json").json()["code"] == 20404
 
 

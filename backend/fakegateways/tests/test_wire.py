@@ -91,11 +91,19 @@ def test_nonsense_gets_400_and_an_end(fake: FakeGateways, nonsense: bytes) -> No
 
 
 def test_a_client_that_leaves_during_a_hang_leaves_nothing_behind(fake: FakeGateways) -> None:
-    fake.script("authentica", "hang", on="any", seconds=30)
+    _wait_for(fake, "connections_open", 0)  # those of earlier tests have left
+    fake.script("authentica", "hang", on="any", seconds=600)
+    asked = fake.stats()["requests"]
     sock = _connect(fake)
     sock.sendall(_BALANCE)
-    time.sleep(0.05)
-    before = fake.stats()["connections_open"]
+    _wait_for(fake, "requests", asked + 1)
+    assert fake.stats()["connections_open"] == 1
     sock.close()
-    time.sleep(0.05)
-    assert fake.stats()["connections_open"] == before - 1
+    _wait_for(fake, "connections_open", 0)
+
+
+def _wait_for(fake: FakeGateways, name: str, count: int) -> None:
+    until = time.monotonic() + 60
+    while fake.stats()[name] != count:
+        assert time.monotonic() < until, fake.stats()
+        time.sleep(0.005)

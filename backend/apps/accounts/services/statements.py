@@ -104,8 +104,12 @@ def _execute(sql: str, params: Params, take: Callable[[Any], Any]) -> Any:
 
 
 def now_sql() -> str:
-    """Return the SQL that reads the database's clock at this very moment, not at the transaction's start."""
-    return "clock_timestamp()" if is_postgres() else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+    """Return the SQL that reads the database's clock at this very moment, not at the transaction's start.
+
+    SQLite knows milliseconds and compares times as text: it gets the six digits of a time that is handed in, or the two
+    would differ within one tick.
+    """
+    return "clock_timestamp()" if is_postgres() else "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now')"
 
 
 def shifted_now_sql(offset: timedelta) -> str:
@@ -115,7 +119,7 @@ def shifted_now_sql(offset: timedelta) -> str:
         return now_sql()
     if is_postgres():
         return f"({now_sql()} + interval '{seconds:.6f} seconds')"
-    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '{seconds:+.6f} seconds')"
+    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', '{seconds:+.6f} seconds')"
 
 
 def epoch_sql(column: str) -> str:

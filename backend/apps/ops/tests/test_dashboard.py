@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from apps.accounts.models import Message
+from apps.accounts.models import Code, Message
 from apps.accounts.providers.base import InvalidRecipient, OutcomeUnknown, Rejected, Unavailable
-from apps.accounts.services import statements
+from apps.accounts.services import audit, statements
 from apps.ops import slots
 from apps.ops.dashboard import dashboard
 from apps.ops.staff.situation import failures
@@ -75,16 +75,6 @@ def test_a_gateway_that_was_not_called_after_all_has_not_failed(
     assert [one["outcome"] for one in told["timeline"] if one["event"] == "gateway"] == ["not called"]
 
 
-def test_what_happens_at_the_very_moment_of_the_look_counts(
-    rooms: Rooms, operator: OperatorApi, api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert api.post(REQUEST, {"phone_number": PHONE}).status_code == 200
-    moment = Message.objects.get().created_at
-    monkeypatch.setattr(statements, "now", lambda: moment)
-    counters = look(operator)["counters"]
-    assert (counters["requested"], counters["sent"]) == (1, 1)
-
-
 def test_without_a_token_it_tells_nothing(rooms: Rooms, api: Api) -> None:
     assert api.get(PATH).status_code == 401
     assert api.get(PATH, x_admin_token="wrong").status_code == 401
@@ -122,6 +112,27 @@ def test_a_login_is_requested_sent_and_verified(rooms: Rooms, api: Api, operator
     }  # fmt: skip
     assert found["conversion"] == 1.0
     assert 0 <= found["time_to_login"]["p50"] <= found["time_to_login"]["p95"] < 5
+
+
+def test_what_happens_at_this_very_moment_is_in_it(
+    rooms: Rooms, api: Api, operator: OperatorApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(api, rooms, PHONE)
+    used_at = Code.objects.get().used_at
+    assert used_at is not None
+    Message.objects.update(created_at=used_at)
+    monkeypatch.setattr(statements, "now", lambda: used_at)  # SQLite's clock ticks once a millisecond
+    counters = look(operator)["counters"]
+    assert (counters["requested"], counters["sent"], counters["verified"]) == (1, 1, 1)
+
+
+def test_events_of_one_moment_are_told_newest_first(rooms: Rooms, operator: OperatorApi) -> None:
+    now = statements.now()
+    told = ("block.added", "block.changed", "block.lifted", "key.rotated")
+    for event in told:
+        with statements.durable():
+            audit.record(event, actor="amal", now=now)
+    assert [one["event"] for one in look(operator)["events"]] == list(reversed(told))
 
 
 def test_a_resend_is_another_request_and_no_other_code(rooms: Rooms, api: Api, operator: OperatorApi) -> None:
