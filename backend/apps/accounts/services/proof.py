@@ -18,7 +18,7 @@ from apps.accounts.phones import Phone
 from apps.accounts.providers.base import Channel, Checker, CheckOutcome, Provider, ProviderError
 from apps.accounts.services import fused, fused_sql, minting, statements, tries
 from apps.accounts.services.lanes import TryRules
-from apps.accounts.services.model import Asker, OpenCode, Purpose
+from apps.accounts.services.model import READ_OUT, Asker, OpenCode, Purpose
 from apps.accounts.services.policy import Policy
 from apps.accounts.services.tries import Claim
 from apps.accounts.services.turnstile import Turnstile
@@ -258,7 +258,7 @@ class Prover:
             statements.run(
                 "UPDATE accounts_challenge SET status = 'verified', closed_at = %s WHERE code_id = %s", (now, code.id)
             )
-            return "manual"
+            return READ_OUT
         if claim.challenge_id:
             found = statements.row(
                 "UPDATE accounts_challenge SET status = 'verified', closed_at = %s WHERE id = %s RETURNING channel",
