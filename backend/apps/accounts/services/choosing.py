@@ -14,7 +14,7 @@ from apps.accounts.messages import NoticeKind
 from apps.accounts.phones import mask
 from apps.accounts.services import audit, device_tokens, numbers, recycled, session_rows, statements, tries
 from apps.accounts.services.login import ChoiceRequired, LoggedIn, Login
-from apps.accounts.services.model import Asker, OpenCode, Purpose
+from apps.accounts.services.model import READ_OUT, Asker, OpenCode, Purpose
 from apps.accounts.services.notices import Notices
 from apps.accounts.services.numbers import Holder
 from apps.accounts.services.policy import Policy
@@ -44,6 +44,7 @@ class _Ticket:
     phone: str
     device_id: str
     channel: str
+    offered_at: datetime
     now: datetime
 
 
@@ -96,13 +97,14 @@ class Choosing:
         now = statements.now() + self._clock.offset
         row = statements.row(
             "UPDATE accounts_recycledclaim SET state = 'closed', answered_at = %s WHERE ticket_hash = %s "
-            "AND state = 'open' AND ticket_expires_at > %s RETURNING id, user_id, phone, device_id, channel",
+            "AND state = 'open' AND ticket_expires_at > %s "
+            "RETURNING id, user_id, phone, device_id, channel, created_at",
             (now, digest, now),
         )
         if row is None:
             raise _no_ticket()
-        claim_id, user_id, phone, device_id, channel = row
-        return _Ticket(claim_id, user_id, phone, device_id, channel, now)
+        claim_id, user_id, phone, device_id, channel, offered_at = row
+        return _Ticket(claim_id, user_id, phone, device_id, channel, statements.as_time(offered_at), now)
 
     def _anew(self, holder: Holder, ticket: _Ticket, asker: Asker) -> LoggedIn | ChoiceRequired:
         """Set the old account aside and open a new one for the number."""
@@ -165,8 +167,22 @@ def _proof(ticket: _Ticket) -> Proven:
         phone=ticket.phone, purpose=Purpose.LOGIN, scope="", lane="", stamp=0, codes=(), challenge_id="", attempts=0,
         expires_at=ticket.now,
     )  # fmt: skip
-    code = OpenCode(id="", nonce="", key_id="", kind="sent", created_at=ticket.now, expires_at=ticket.now)
+    by_support = ticket.channel == READ_OUT
+    code = OpenCode(
+        id=_read_out_code(ticket) if by_support else "", nonce="", key_id="", kind="readout" if by_support else "sent",
+        created_at=ticket.now, expires_at=ticket.now,
+    )  # fmt: skip
     return Proven(claim=claim, code=code, phone=ticket.phone, now=ticket.now, channel=ticket.channel)
+
+
+def _read_out_code(ticket: _Ticket) -> str:
+    """Return the id of the read-out code that a ticket was given for: its reason is the session's, too."""
+    used = statements.rows(
+        "SELECT id, used_at FROM accounts_code WHERE phone = %s AND kind = 'readout' AND used_at IS NOT NULL "
+        "AND created_at > %s ORDER BY used_at DESC",
+        (ticket.phone, ticket.offered_at - recycled.READ_OUT_WITHIN),
+    )
+    return next((str(code_id) for code_id, used_at in used if statements.as_time(used_at) <= ticket.offered_at), "")
 
 
 def _same_device(asker: Asker, ticket: _Ticket) -> Asker:

@@ -5,6 +5,7 @@ A part that must not run before another one asks for that one's rows. It must no
 
 from datetime import timedelta
 from functools import lru_cache
+from typing import Final
 
 from apps.accounts.services import statements
 from apps.accounts.services.windows import SHUT_AFTER
@@ -106,6 +107,9 @@ SELECT lane.phone, lane.stamps, claimed.* FROM lane LEFT JOIN claimed ON true"""
 _SINGLE = """c.code_id = %(code_id)s
     AND NOT EXISTS (SELECT 1 FROM accounts_challenge o WHERE o.code_id = %(code_id)s AND o.id <> c.id)"""
 _NAMED = "c.id = %(challenge_id)s"
+# The channel of a code whose challenges all have the same; no row where they differ. For both databases.
+ONE_CHANNEL: Final = """SELECT min(o.channel) FROM accounts_challenge o WHERE o.code_id = %(code_id)s
+    GROUP BY o.code_id HAVING count(DISTINCT o.channel) = 1"""
 
 
 _OPEN_SESSION = """), session AS (
@@ -113,7 +117,7 @@ _OPEN_SESSION = """), session AS (
     created_at, auth_time, last_used_at, expires_at, generation, used_generation, previous_hash, successor,
     revoked_reason)
   SELECT %(session_id)s, person.id, %(device_id)s, %(device_name)s, %(ip)s, %(user_agent)s,
-    'otp,' || coalesce((SELECT channel FROM verified), 'sms'), false, '', %(refresh_hash)s, now, now, now,
+    'otp,' || (SELECT channel FROM way), false, '', %(refresh_hash)s, now, now, now,
     now + %(session_life)s, 0, 0, '', '', '' FROM person, used
 ), token AS (
   INSERT INTO accounts_devicetoken (id, user_id, phone, device_id, secret_hash, previous_hash, session_id,
@@ -146,6 +150,8 @@ WITH lanes AS (
   UPDATE accounts_challenge c SET status = 'verified', closed_at = used.now FROM used
   WHERE {_NAMED if by_challenge else _SINGLE}
   RETURNING c.channel
+), way AS (
+  SELECT coalesce((SELECT channel FROM verified), ({ONE_CHANNEL}), 'sms') AS channel
 ), person AS (
   INSERT INTO accounts_user AS held (password, is_superuser, username, phone_number, subject, role, phone_verified,
     is_active, is_staff, is_test, created_at, last_seen_at, parked_phone)
@@ -158,4 +164,4 @@ WITH lanes AS (
       WHERE q.user_id = held.id AND q.state IN ('waiting', 'granted', 'objected'))
   RETURNING id, username, role, subject, is_test
 {_OPEN_SESSION}
-SELECT used.now, (SELECT channel FROM verified), person.* FROM used LEFT JOIN person ON true"""
+SELECT used.now, (SELECT channel FROM way), person.* FROM used LEFT JOIN person ON true"""

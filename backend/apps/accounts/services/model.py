@@ -7,10 +7,13 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from apps.accounts.phones import Phone, mask
 from apps.accounts.services.limits import Standing
+
+# The way of a code that support read out, where others have a channel; the word for it in `amr`.
+READ_OUT: Final = "manual"
 
 
 class Purpose(StrEnum):

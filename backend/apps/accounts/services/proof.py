@@ -16,9 +16,9 @@ from apps.accounts.config import Config
 from apps.accounts.errors import AccountsError, InvalidCode, ServiceUnavailable
 from apps.accounts.phones import Phone
 from apps.accounts.providers.base import Channel, Checker, CheckOutcome, Provider, ProviderError
-from apps.accounts.services import fused, minting, statements, tries
+from apps.accounts.services import fused, fused_sql, minting, statements, tries
 from apps.accounts.services.lanes import TryRules
-from apps.accounts.services.model import Asker, OpenCode, Purpose
+from apps.accounts.services.model import READ_OUT, Asker, OpenCode, Purpose
 from apps.accounts.services.policy import Policy
 from apps.accounts.services.tries import Claim
 from apps.accounts.services.turnstile import Turnstile
@@ -250,12 +250,15 @@ class Prover:
             return then(proven)
 
     def _close_challenge(self, claim: Claim, code: OpenCode, now: datetime) -> str:
-        """Mark the challenge that was proven; by phone alone that is known only where the code has a single one."""
+        """Mark the challenge that was proven and return its channel.
+
+        By phone alone that is known only where the code has a single one; the channel, where all have the same.
+        """
         if code.kind == "readout":
             statements.run(
                 "UPDATE accounts_challenge SET status = 'verified', closed_at = %s WHERE code_id = %s", (now, code.id)
             )
-            return "manual"
+            return READ_OUT
         if claim.challenge_id:
             found = statements.row(
                 "UPDATE accounts_challenge SET status = 'verified', closed_at = %s WHERE id = %s RETURNING channel",
@@ -270,5 +273,5 @@ class Prover:
                 "AND NOT EXISTS (SELECT 1 FROM accounts_challenge o WHERE o.code_id = %s "
                 "AND o.id <> accounts_challenge.id) RETURNING channel",
                 (now, code.id, code.id),
-            )
+            ) or statements.row(fused_sql.ONE_CHANNEL, {"code_id": code.id})
         return str(found[0]) if found else "sms"

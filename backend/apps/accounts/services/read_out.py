@@ -26,8 +26,9 @@ from apps.accounts.phones import Phone, mask
 from apps.accounts.services import audit, challenges, statements
 from apps.accounts.services.blocklist import BlockList
 from apps.accounts.services.challenges import Claimant, NewChallenge
-from apps.accounts.services.model import Purpose
+from apps.accounts.services.model import READ_OUT, Purpose
 from apps.accounts.services.proof import Prover
+from apps.accounts.services.recycled import READ_OUT_WITHIN
 from apps.accounts.services.sessions import Sessions
 from apps.accounts.services.windows import HOUR_MS, SendRule, judge_send, whole_seconds
 
@@ -156,7 +157,7 @@ class ReadOuts:
         return self._sessions.revoke_by_operator(session_id, actor=operator, note=note)
 
     def revoke_noted(self, note: str, *, operator: str) -> int:
-        """End every open code and living session that carries exactly this note; return how many."""
+        """End every open code, open ticket and living session that carries exactly this note; return how many."""
         with statements.durable():
             now = statements.now() + self._clock.offset
             codes = statements.rows(
@@ -167,11 +168,20 @@ class ReadOuts:
             for code_id, phone in codes:
                 _cancel_challenges(code_id, now)
                 audit.record("readout.revoked", actor=operator, subject=mask(phone), note=note, now=now)
+            # A code of a silent number was used for a ticket, which has not become a session yet.
+            tickets = statements.rows(
+                "UPDATE accounts_recycledclaim SET state = 'closed', answered_at = %s WHERE state = 'open' "
+                "AND ticket_expires_at > %s AND channel = %s AND phone IN (SELECT phone FROM accounts_code "
+                "WHERE kind = 'readout' AND state = 'used' AND note = %s AND created_at > %s) RETURNING phone",
+                (now, now, READ_OUT, note, now - READ_OUT_WITHIN),
+            )
+            for (phone,) in tickets:
+                audit.record("readout.revoked", actor=operator, subject=mask(phone), note=note, now=now)
             living = statements.rows(
                 "SELECT id FROM accounts_session WHERE amr = 'manual' AND note = %s AND revoked_at IS NULL", (note,)
             )
             ended = sum(self._sessions.revoke_by_operator(item[0], actor=operator, note=note) for item in living)
-        return len(codes) + ended
+        return len(codes) + len(tickets) + ended
 
 
 def end_open_codes(phone: str, *, now: datetime) -> None:

@@ -27,6 +27,8 @@ from apps.accounts.services.proof import Proven
 from apps.accounts.services.session_types import Person, Principal
 
 TICKET_SECONDS: Final = 600
+# A ticket that a read-out code came to is given within this time of that code.
+READ_OUT_WITHIN: Final = timedelta(hours=1)
 SHORTEST_MEMORY_DAYS: Final = 30
 ANSWERS: Final = {"confirm": "granted", "object": "objected"}
 _STANDING: Final = "('waiting', 'granted', 'objected')"

@@ -84,7 +84,8 @@ def test_in_production_a_migration_that_fails_is_one_json_line_without_an_addres
     process = _migrate("postgres://anna:hunter2@127.0.0.1:9/none", wait=0.1, **PRODUCTION)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    told = [json.loads(line) for line in out.splitlines()]
+    # The pool's own threads may tell of their tries, before it and after.
+    told = [one for one in map(json.loads, out.splitlines()) if one["event"] != "otp.library"]
     assert told[-1]["event"] == "otp.migration_failed"
     assert "DATABASE_URL cannot be reached" in told[-1]["reason"]
     assert "hunter2" not in out

@@ -1,10 +1,12 @@
 """Read-out codes: for a person who cannot receive one, made by a named operator for a reason."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from apps.accounts.models import AuditEvent, Challenge, Code, Message, Session, User
 from apps.accounts.tests.working import work
@@ -13,7 +15,7 @@ from conftest import PHONE, Api, BuildRooms, Rooms, needs_postgres
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PATH, BLACKLIST = "/admin/otp/sessions", "/admin/otp/blacklist"
-REQUEST, VERIFY = "/api/auth/phone/request/", "/api/auth/phone/verify/"
+REQUEST, VERIFY, CHOOSE = "/api/auth/phone/request/", "/api/auth/phone/verify/", "/api/auth/phone/choose/"
 WHY = "Incident #123: no delivery"
 
 
@@ -184,6 +186,38 @@ def test_a_note_revokes_its_codes_and_sessions(rooms: Rooms, operator: OperatorA
     assert api.get("/api/auth/status/", authorization=f"Bearer {login['access']}").status_code == 401
     assert api.post(VERIFY, {"phone_number": "+447400123456", "otp": code}).status_code == 400
     assert api.post(VERIFY, {"phone_number": "+447400123457", "otp": other}).status_code == 200
+    assert operator.delete(PATH, {"note": WHY}).json() == {"revoked": 0}
+
+
+@pytest.fixture
+def silent(rooms: Rooms, operator: OperatorApi, api: Api) -> str:
+    """The ticket that a read-out code got for a number that was silent for long."""
+    seen = timezone.now() - timedelta(days=200)
+    User.objects.create(username="silent", phone_number=PHONE, last_seen_at=seen)
+    answer = api.post(VERIFY, {"phone_number": PHONE, "otp": make(operator).json()["code"]}).json()
+    assert answer["account_choice_required"] is True
+    ticket: str = answer["ticket"]
+    return ticket
+
+
+def test_a_session_by_the_choice_of_a_silent_number_is_as_manual_as_any_other(
+    rooms: Rooms, operator: OperatorApi, api: Api, silent: str
+) -> None:
+    login = api.post(CHOOSE, {"ticket": silent, "choice": "new"}).json()
+    session = Session.objects.get()
+    assert (session.amr, session.note) == ("manual", WHY)
+    assert [item["session_id"] for item in operator.get(PATH).json()["sessions"]] == [login["session_id"]]
+    assert operator.delete(PATH, {"note": WHY}).json() == {"revoked": 1}
+    assert api.get("/api/auth/status/", authorization=f"Bearer {login['access']}").status_code == 401
+
+
+def test_a_note_revokes_the_choice_that_its_code_came_to(
+    rooms: Rooms, operator: OperatorApi, api: Api, silent: str
+) -> None:
+    assert operator.delete(PATH, {"note": "Another incident"}).json() == {"revoked": 0}
+    assert operator.delete(PATH, {"note": WHY}).json() == {"revoked": 1}
+    assert api.post(CHOOSE, {"ticket": silent, "choice": "new"}).status_code == 400
+    assert [event.note for event in AuditEvent.objects.filter(event="readout.revoked")] == [WHY]
     assert operator.delete(PATH, {"note": WHY}).json() == {"revoked": 0}
 
 

@@ -1,10 +1,11 @@
 """The main story over HTTP: a person asks for a code, gets it, proves it, and is logged in."""
 
+import jwt
 import pytest
 
 from apps.accounts.models import Challenge, Code, Message, Session, User
-from apps.accounts.providers.base import InvalidRecipient, OutcomeUnknown, Rejected
-from conftest import OTHER_PHONE, PHONE, Api, BuildRooms, Rooms
+from apps.accounts.providers.base import Channel, InvalidRecipient, OutcomeUnknown, Rejected
+from conftest import OTHER_PHONE, PHONE, Api, BuildRooms, RecordingGateway, Rooms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 REQUEST, RESEND, VERIFY = "/api/auth/phone/request/", "/api/auth/phone/resend/", "/api/auth/phone/verify/"
@@ -262,3 +263,17 @@ def test_a_refused_request_consumes_nothing(build_rooms: BuildRooms, api: Api) -
         assert api.post(REQUEST, {"phone_number": PHONE}).status_code == 429
     assert api.post(REQUEST, {"phone_number": OTHER_PHONE}).status_code == 200
     assert len(rooms.gateway.orders) == 2
+
+
+@pytest.mark.parametrize("channels", [["whatsapp", "whatsapp"], ["whatsapp", "sms"], ["sms", "sms"]])
+def test_a_token_says_sms_only_where_the_code_may_have_come_by_sms(
+    build_rooms: BuildRooms, api: Api, channels: list[str]
+) -> None:
+    rooms = build_rooms(gateways=[RecordingGateway(able=frozenset(Channel))])
+    for channel in channels:  # two askers by phone alone: whose challenge it was is not known
+        assert api.post(REQUEST, {"phone_number": PHONE, "channel": channel}).status_code == 200
+        rooms.clock.advance(seconds=61)
+    done = api.post(VERIFY, {"phone_number": PHONE, "otp": rooms.gateway.last_code}).json()
+    amr = ["otp", "sms" if "sms" in channels else "whatsapp"]
+    assert jwt.decode(done["access"], options={"verify_signature": False})["amr"] == amr
+    assert Session.objects.get().amr.split(",") == amr
