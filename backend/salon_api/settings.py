@@ -147,7 +147,10 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
 CSRF_FAILURE_VIEW = "apps.accounts.api.problems.csrf_failed"
-CSRF_TRUSTED_ORIGINS = [OTP.public_base_url] if OTP.public_base_url else []
+# TLS ends at the proxy: a browser's `Origin` says https where Django sees http.
+CSRF_TRUSTED_ORIGINS = [f"https://{'*' if host[0] == '.' else ''}{host}" for host in ALLOWED_HOSTS if host != "*"]
+if OTP.public_base_url:
+    CSRF_TRUSTED_ORIGINS.append(OTP.public_base_url)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

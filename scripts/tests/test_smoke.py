@@ -128,6 +128,21 @@ def test_steps_without_their_token_are_skipped_and_said_so(
     assert skipped == ["dashboard", "metrics", "login"]
 
 
+@pytest.mark.parametrize(
+    ("numbers", "word"),
+    [("OTP_TEST_NUMBERS=+1234567890:123456", "skipped"), ("OTP_TEST_NUMBERS=+15555550100:246810", "FAILED")],
+)
+def test_the_sample_of_a_developers_own_settings_is_no_fault_of_another_service(
+    service: FakeService, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, numbers: str, word: str
+) -> None:
+    monkeypatch.delenv("SMOKE_TEST_NUMBER")
+    monkeypatch.delenv("OTP_TEST_NUMBERS", raising=False)
+    smoke.ENV_FILE.write_text(f"{numbers}\n", encoding="utf-8")
+    service.broken["/api/auth/phone/request/"] = (400, {"code": "invalid_phone_number"})
+    assert smoke.main([service.url]) == (word == "FAILED")
+    assert f"{word:8} login" in capsys.readouterr().out
+
+
 def test_nobody_there_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert smoke.main(["http://127.0.0.1:9"]) == 1
     assert "no answer" in capsys.readouterr().out

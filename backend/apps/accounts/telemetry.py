@@ -138,10 +138,10 @@ def gateways_stand(states: Mapping[str, str]) -> None:
             GATEWAY_STATE.labels(provider, one).set(one == state)
 
 
-def verified(*, phone: Phone, purpose: str, new_account: bool) -> None:
-    """Tell of a code that was proven."""
+def verified(*, phone: str, purpose: str) -> None:
+    """Tell of a code that was proven; the caller passes the number masked."""
     VERIFIED.labels(purpose).inc()
-    log.info("otp.verified", phone=str(phone), purpose=purpose, new_account=new_account)
+    log.info("otp.verified", phone=phone, purpose=purpose)
 
 
 def wrong_code(*, phone: Phone | None, lane: str) -> None:
@@ -186,6 +186,14 @@ def audit_row(
     """Return the columns of an audit record (event, actor, subject, note, request id, detail as JSON) and count it."""
     audited(event)
     return (event, actor[:64], subject[:64], note[:255], request_id(), audit_detail(detail or {}))
+
+
+def operated(event: str, *, actor: str, subject: str) -> None:
+    """Tell of an operator's act that is committed; its note may hold anything and stays in the audit trail.
+
+    A log that is shipped outlives a database that is restored to a moment before the act.
+    """
+    log.info("otp.operated", act=event, actor=actor, subject=subject)
 
 
 def audited(event: str) -> None:

@@ -4,10 +4,17 @@ It must not know who reads it; sealing the chain is ops' work.
 """
 
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from apps.accounts import telemetry
 from apps.accounts.services import statements
+
+# What operators did, and must do again where a database is restored to a moment before it.
+_ACTS: Final = (
+    "account.disabled", "account.enabled", "block.", "gateway.chosen", "gateway.lifted", "guard.lifted",
+    "incident.notified", "key.rotated", "readout.",
+)  # fmt: skip
 
 
 def record(
@@ -26,3 +33,5 @@ def record(
         "VALUES (%s, %s, %s, %s, %s, %s, %s)",
         (now or statements.now(), *columns),
     )
+    if event.startswith(_ACTS):
+        statements.after_commit(partial(telemetry.operated, event, actor=actor, subject=subject))

@@ -112,7 +112,7 @@ class Keys:
         ring = self._ring(_READ_AGAIN)
         return ring.document if ring.signer is not None else self._create_missing().document
 
-    def rotate(self, *, compromised: bool = False, actor: str = "operator") -> str:
+    def rotate(self, *, compromised: bool = False, actor: str = "operator", note: str = "") -> str:
         """Let the standby sign from now on and publish a new standby; return the `kid` that signs.
 
         With `compromised`, no key made before is trusted any longer: all access tokens end, sessions go on by refresh.
@@ -132,7 +132,7 @@ class Keys:
                 key_rows.drop_expired(now)
             self._insert(signs_from=NOT_YET)
             detail = {"kid": chosen, "compromised": compromised}
-            self._events.audit(Event.KEY_ROTATED, actor=actor, subject="", detail=detail)
+            self._events.audit(Event.KEY_ROTATED, actor=actor, subject="", note=note, detail=detail)
         self._read()
         return chosen
 

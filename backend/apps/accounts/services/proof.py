@@ -14,7 +14,7 @@ from apps.accounts.clock import Clock
 from apps.accounts.codes import CodeKey
 from apps.accounts.config import Config
 from apps.accounts.errors import AccountsError, InvalidCode, ServiceUnavailable
-from apps.accounts.phones import Phone
+from apps.accounts.phones import Phone, mask
 from apps.accounts.providers.base import Channel, Checker, CheckOutcome, Provider, ProviderError
 from apps.accounts.services import fused, fused_sql, minting, statements, tries
 from apps.accounts.services.lanes import TryRules
@@ -117,6 +117,7 @@ class Prover:
             if result is None:
                 result = statements.retried(lambda: self._consume(claim, matched, then))
         self._policy.note_proven(claim.phone)
+        telemetry.verified(phone=mask(claim.phone), purpose=claim.purpose.value)
         if isinstance(result, AccountsError):
             raise result
         return result

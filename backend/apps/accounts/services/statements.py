@@ -32,6 +32,11 @@ def durable() -> Iterator[None]:
         yield
 
 
+def after_commit(act: Callable[[], None]) -> None:
+    """Run `act` once the transaction at work is committed, or now where there is none."""
+    transaction.on_commit(act)
+
+
 def retried(act: Callable[[], T]) -> T:
     """Run a whole transaction, again where the database picked it to end a deadlock: at most three times.
 

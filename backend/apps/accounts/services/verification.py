@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from apps.accounts import phones, telemetry
+from apps.accounts import phones
 from apps.accounts.clock import Clock
 from apps.accounts.errors import (
     AccountsError,
@@ -218,7 +218,7 @@ class Verification:
             return result
 
         try:
-            done = self._otp.verify(
+            return self._otp.verify(
                 typed, asker=asker, then=then, phone=phones.of_stored(own.phone), challenge_id=own.id,
                 purpose=own.purpose, scope=principal.session_id,
             )  # fmt: skip
@@ -226,8 +226,6 @@ class Verification:
             if not challenge_id:  # a challenge is shown to callers that name it, and to no others
                 error.challenge = None
             raise
-        telemetry.verified(phone=phones.of_stored(own.phone), purpose=own.purpose.value, new_account=False)
-        return done
 
     def _finish(self, proven: Proven, principal: Principal, asker: Asker, purpose: Purpose) -> Done | AccountsError:
         holder = numbers.lock(principal.user_id)

@@ -111,12 +111,14 @@ def headline(now: Situation) -> Headline:
 def _verdict(now: Situation) -> tuple[Level, str, datetime | None]:
     if now.store is StoreState.UNAVAILABLE:
         return Level.DOWN, "Login is not working: Redis is gone, and without it no code may be sent.", None
-    if now.gateways and not any(one.usable for one in now.gateways):
-        names = listed([title(one.name) for one in now.gateways])
-        verb = "can" if len(now.gateways) > 1 else "cannot"
-        who = f"none of {names}" if len(now.gateways) > 1 else names
-        return Level.DOWN, f"Login is not working: {who} {verb} send codes.", _since(now, _unwell(now))
-    texting = [one for one in now.gateways if one.usable and "sms" in one.channels]
+    # What most people ask for is a text: without one, login works for few, whatever WhatsApp does.
+    texting = [one for one in now.gateways if "sms" in one.channels] or now.gateways
+    if texting and not any(one.usable for one in texting):
+        names = listed([title(one.name) for one in texting])
+        who = f"none of {names} can" if len(texting) > 1 else f"{names} cannot"
+        what = "codes by SMS" if any(one.usable for one in now.gateways) else "codes"
+        return Level.DOWN, f"Login is not working: {who} send {what}.", _since(now, _unwell(now))
+    texting = [one for one in texting if one.usable]
     if texting and all(_refuses(now, one) for one in texting):
         verb = "says" if len(texting) == 1 else "say"
         names = listed([title(one.name) for one in texting])
@@ -213,7 +215,12 @@ def _doing(now: Situation) -> list[str]:
     gone = [title(one.name) for one in now.gateways if not one.usable]
     demoted = [title(one.name) for one in now.gateways if one.state == "demoted"]
     if well and (gone or limping):
-        lines.append(f"Codes go by {listed(well)}. {listed([*gone, *limping])} gets probes and comes back by itself.")
+        probed = (
+            "gets probes and comes back by itself"
+            if len(gone + limping) == 1
+            else "get probes and come back by themselves"
+        )
+        lines.append(f"Codes go by {listed(well)}. {listed([*gone, *limping])} {probed}.")
     elif limping:
         lines.append(f"Codes go by {listed(limping)} all the same; what fails there is tried again by itself.")
     if gone and not well:

@@ -30,8 +30,9 @@ def test_the_command_tells_the_same(rooms: Rooms, operator: OperatorApi, api: Ap
     out = io.StringIO()
     call_command("otp_explain", PHONE, "--json", stdout=out)
     assert json.loads(out.getvalue())["id"] == rooms.services.number_ids.of(PHONE)[:16]
-    with pytest.raises(CommandError):
-        call_command("otp_explain", "nonsense", stdout=io.StringIO())
+    for typed, told in (("0501234567", "a number with . and its country"), ("K7QM-2F9D", "nothing is known by this")):
+        with pytest.raises(CommandError, match=told):
+            call_command("otp_explain", typed, stdout=io.StringIO())
 
 
 def test_the_vendors_support_gets_ids_times_and_errors_and_no_number(rooms: Rooms, api: Api) -> None:
@@ -44,7 +45,7 @@ def test_the_vendors_support_gets_ids_times_and_errors_and_no_number(rooms: Room
     assert row.split(",")[0] == Message.objects.get().id
     assert "30007" in row
     assert PHONE[1:] not in out.getvalue()
-    with pytest.raises(CommandError):
+    with pytest.raises(CommandError, match="such as 15m"):
         call_command("otp_explain", "--vendor", "twilio", stdout=io.StringIO())
 
 

@@ -64,6 +64,22 @@ def test_with_every_gateway_gone_login_is_not_working_and_why_and_since_when() -
     assert any("probe every two seconds" in line for line in told.doing)
 
 
+def test_with_every_texting_gateway_gone_login_is_not_working_whatever_whatsapp_does() -> None:
+    whatsapp = replace(gateway("whatsapp"), channels=("whatsapp",))
+    told = headline(calm(gateways=[gateway("twilio", "cooling"), gateway("authentica", "misconfigured"), whatsapp]))
+    assert told.level is Level.DOWN
+    assert told.sentence == "Login is not working: none of Twilio and Authentica can send codes by SMS."
+    told = headline(calm(gateways=[gateway("twilio", "cooling"), gateway("authentica"), whatsapp]))
+    assert told.level is Level.DEGRADED
+
+
+def test_where_nobody_texts_whatsapp_alone_is_judged() -> None:
+    whatsapp = replace(gateway("whatsapp"), channels=("whatsapp",))
+    assert headline(calm(gateways=[whatsapp])).level is Level.OK
+    told = headline(calm(gateways=[replace(whatsapp, state="cooling", usable=False)]))
+    assert told.sentence == "Login is not working: WhatsApp (Meta) cannot send codes."
+
+
 def test_with_the_only_gateway_gone_the_sentence_names_it() -> None:
     told = headline(calm(gateways=[gateway("twilio", "cooling")]))
     assert told.sentence == "Login is not working: Twilio cannot send codes."

@@ -64,6 +64,16 @@ def test_what_happened_is_counted(rooms: Rooms, api: Api) -> None:
     assert _count(api, 'otp_requests_total{channel="sms",kind="request",purpose="login"}') == before + 1
 
 
+@pytest.mark.parametrize("by", ["challenge_id", "phone_number"])
+def test_every_code_that_lets_somebody_in_is_counted_once(rooms: Rooms, api: Api, by: str) -> None:
+    before = _count(api, 'otp_verified_total{purpose="login"}')
+    asked = api.post("/api/auth/phone/request/", {"phone_number": PHONE}).json()
+    named = {"challenge_id": asked["challenge_id"], "phone_number": PHONE}[by]
+    for status in (200, 400):  # the second time it is used up
+        assert api.post("/api/auth/phone/verify/", {by: named, "otp": rooms.gateway.last_code}).status_code == status
+    assert _count(api, 'otp_verified_total{purpose="login"}') == before + 1
+
+
 def test_each_send_is_one_decision_of_the_limits_and_a_guess_is_none(build_rooms: BuildRooms, api: Api) -> None:
     rooms = build_rooms(PHONE_AUTH_IP_MAX_FAILURES_PER_WINDOW="1")
     before = _decisions(api)

@@ -1,15 +1,21 @@
 """Operators are known by one header, compared in constant time; wrong tokens are counted, right ones always pass."""
 
 import json
+from contextlib import suppress
 
 import pytest
+from structlog.testing import capture_logs
 
 from apps.accounts.api import docs
 from apps.accounts.api.endpoint import Answer, Call
+from apps.accounts.phones import mask
+from apps.accounts.services import audit, statements
 from apps.ops import operators
 from apps.ops.api.endpoint import OperatorEndpoint
-from apps.ops.tests.conftest import TOKEN
-from conftest import BuildRooms, Rooms
+from apps.ops.tests.conftest import TOKEN, OperatorApi
+from conftest import PHONE, BuildRooms, Rooms
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class WhoAmI(OperatorEndpoint):
@@ -92,3 +98,16 @@ def test_the_document_describes_every_operators_path() -> None:
     assert paths["/admin/otp/blacklist"]["post"]["requestBody"]["required"] is True
     assert paths["/admin/otp/provider"]["delete"]["requestBody"]["required"] is False
     assert paths["/admin/otp/blacklist"]["get"]["security"] == [{"adminToken": []}]
+
+
+def test_an_operators_act_is_a_line_of_the_log_once_it_is_committed(rooms: Rooms, operator: OperatorApi) -> None:
+    with capture_logs() as logged:
+        block = {"type": "phone", "value": PHONE, "note": f"Incident #123 of {PHONE}"}
+        assert operator.post("/admin/otp/blacklist", block).status_code == 201
+        operator.delete("/admin/otp/blacklist", block)
+        with suppress(ZeroDivisionError), statements.durable():
+            audit.record("gateway.chosen", actor="nora", subject="twilio")
+            raise ZeroDivisionError
+    told = [(line["act"], line["actor"], line["subject"]) for line in logged if line["event"] == "otp.operated"]
+    assert told == [(act, "operator", mask(PHONE)) for act in ("block.added", "block.lifted")]
+    assert PHONE not in str(logged)

@@ -1,5 +1,6 @@
 """The staff's login: passwords cannot be guessed without end, nor the machine be kept busy with judging them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -71,3 +72,12 @@ def test_a_form_without_a_password_takes_no_try(judged: list[str]) -> None:
     for _ in range(12):
         attempt("")
     assert attempt(PASSWORD).status_code == 302
+
+
+@pytest.mark.parametrize(("origin", "status"), [("https://localhost", 302), ("https://localhost.example", 403)])
+def test_a_proxy_that_ends_tls_before_a_host_of_ours_is_no_stranger(origin: str, status: int) -> None:
+    client = Client(enforce_csrf_checks=True, headers={"host": "localhost"})
+    found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', client.get(LOGIN).content.decode())
+    assert found is not None
+    form = {"csrfmiddlewaretoken": found[1], "username": "nora", "password": PASSWORD}
+    assert client.post(LOGIN, form, headers={"origin": origin}).status_code == status

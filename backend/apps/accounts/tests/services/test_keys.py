@@ -5,7 +5,8 @@ import time
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
 from apps.accounts.models import AuditEvent, SigningKey
 from apps.accounts.services import statements
@@ -135,10 +136,22 @@ def test_a_process_with_another_secret_signs_with_a_key_of_its_own_and_trusts_th
 
 def test_the_command_rotates_and_audits_it() -> None:
     out = StringIO()
-    call_command("otp_keys", "rotate", stdout=out)
+    call_command("otp_keys", "rotate", "--by", "nora", "--note", "Incident #123: leaked", stdout=out)
     assert "signs in every process" in out.getvalue()
-    events = list(AuditEvent.objects.order_by("id").values_list("event", "actor"))
-    assert events[-1] == ("key.rotated", "command")
+    events = AuditEvent.objects.order_by("id").values_list("event", "actor", "note")
+    assert list(events)[-1] == ("key.rotated", "nora", "Incident #123: leaked")
+    call_command("otp_keys", "rotate", stdout=out)
+    assert list(events.all())[-1][1].startswith("shell")
+
+
+def test_the_command_says_in_one_sentence_that_the_database_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: object) -> None:
+        raise OperationalError("password in the driver's words")
+
+    monkeypatch.setattr(Keys, "listing", gone)
+    with pytest.raises(CommandError, match="The database does not answer: OperationalError") as told:
+        call_command("otp_keys", "list")
+    assert told.value.returncode == 2
 
 
 def test_the_command_lists_kids_and_states_and_nothing_secret() -> None:

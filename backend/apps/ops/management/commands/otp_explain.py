@@ -17,6 +17,14 @@ from apps.ops.management.operating import OperatorCommand
 _COLUMNS: Final = (
     "our_id", "vendor_id", "at", "channel", "state", "error_class", "error_code", "latency_ms", "receipt_at",
 )  # fmt: skip
+_TIMES: Final = "--since and --until are times such as 15m, 2h or 2026-01-31T03:00Z, in order and within 31 days"
+# By the field that was wrong, or the error's code.
+_HELP: Final = {
+    "q": "a support code (K7QM-2F9D), a challenge id or a number with + and its country (+966501234567) is wanted",
+    "since": _TIMES,
+    "until": _TIMES,
+    "not_found": "nothing is known by this",
+}
 
 
 class Command(OperatorCommand):
@@ -41,8 +49,8 @@ class Command(OperatorCommand):
             else:
                 self._person(options["q"], as_json=options["json"])
         except AccountsError as error:
-            wrong = ", ".join(error.fields or {}) or error.code
-            raise CommandError(f"Nothing can be told: {error.code} ({wrong}).") from error
+            told = _HELP.get(next(iter(error.fields or {}), error.code), error.code)
+            raise CommandError(f"Nothing can be told: {told}.") from error
 
     def _person(self, q: str, *, as_json: bool) -> None:
         found = explain(q, services=services(), by_phone=True)
