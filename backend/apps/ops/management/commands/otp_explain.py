@@ -30,7 +30,8 @@ _HELP: Final = {
 class Command(OperatorCommand):
     help = (
         "Show a person's story by support code, challenge id or phone number; or, with --vendor, the tries at a "
-        "gateway between two times: ids, times and error classes for the vendor's support, and no numbers."
+        "gateway between two times: ids, times and error classes for the vendor's support, and no numbers but what "
+        "Meta's own ids spell in base64."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
