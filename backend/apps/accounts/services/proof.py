@@ -264,6 +264,9 @@ class Prover:
             if claim.moved:
                 minting.end_others(claim, code)
                 return minting.channel_of(claim.challenge_id, code) or "sms"
+        elif claim.moved:
+            found = minting.close_carrier(claim.phone, code, now)
+            minting.end_others(claim, code)
         else:
             found = statements.row(
                 "UPDATE accounts_challenge SET status = 'verified', closed_at = %s WHERE code_id = %s "
