@@ -278,7 +278,12 @@ def test_parallel_guesses_are_compared_no_more_often_than_tries_and_those_given_
             Api().post(VERIFY, {**whom, "otp": wrong(ours)})
 
     assert at_once(guess, count=16) == [None] * 16
+    # A try given back after all others were refused is left over, and is used up here; one given back while the last
+    # is being judged is lost, as that one locks the challenge.
+    for _ in range(GIVEN_BACK):
+        api.post(VERIFY, {**whom, "otp": wrong(ours)})
     assert 0 < len(vendor(rooms).asked) <= MOST + GIVEN_BACK
     assert 0 < compared.count(wrong(ours)) <= MOST + GIVEN_BACK
-    assert sum(lane.stamps.count(",") + 1 for lane in FailureLane.objects.all()) == MOST
+    counted = sum(lane.stamps.count(",") + 1 for lane in FailureLane.objects.all())
+    assert MOST - GIVEN_BACK <= counted <= MOST
     assert problem(api.post(VERIFY, {**whom, "otp": ours})) == (429, "too_many_attempts")
