@@ -5,7 +5,8 @@ It must not know how tries are counted, nor a vendor.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from apps.accounts.services import challenges, statements
 from apps.accounts.services.model import OpenCode
@@ -72,6 +73,25 @@ def end_others(claim: Claim, used: OpenCode) -> None:
         "AND NOT EXISTS (SELECT 1 FROM accounts_challenge c WHERE c.code_id = accounts_code.id "
         "AND c.status IN ('pending', 'undeliverable'))",
         others,
+    )
+
+
+def close_carrier(phone: str, used: OpenCode, now: datetime) -> tuple[Any, ...] | None:
+    """Mark the one challenge whose messages carried `used` as proven; return its channel, or None where several did.
+
+    A call by phone alone does not name it, and it may be on another code by now.
+    """
+    carried = (
+        "({0}.phone = %s AND ({0}.code_id = %s OR EXISTS "
+        "(SELECT 1 FROM accounts_message m WHERE m.challenge_id = {0}.id AND m.code_id = %s)))"
+    )
+    subject = (phone, used.id, used.id)
+    return statements.row(
+        "UPDATE accounts_challenge SET status = 'verified', closed_at = %s "
+        f"WHERE {carried.format('accounts_challenge')} AND status IN ('pending', 'undeliverable', 'locked') "
+        "AND NOT EXISTS (SELECT 1 FROM accounts_challenge o WHERE o.id <> accounts_challenge.id "
+        f"AND {carried.format('o')}) RETURNING channel",
+        (now, *subject, *subject),
     )
 
 

@@ -187,10 +187,14 @@ class Policy:
         Raises:
             RateLimited: parallel guesses filled the count meanwhile: the answer must not say what this one was.
         """
-        alarm = self._ask([self._global_failures()], take=True)
+        ip, everybody = self._ip_failures(asker), self._global_failures()
+        if self._ask([ip, everybody], take=True).admitted:
+            return
+        # One of them is full: together neither counted, so each for itself.
+        alarm = self._ask([everybody], take=True)
         if not alarm.admitted:
             telemetry.alarm("wrong_codes_spray")
-        admission = self._ask([self._ip_failures(asker)], take=True)
+        admission = self._ask([ip], take=True)
         if not admission.admitted:
             raise self._refusal(admission, None)
         if not alarm.admitted and by_phone_alone:

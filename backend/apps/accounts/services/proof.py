@@ -124,22 +124,25 @@ class Prover:
 
     def _claim_any(self, attempt: Attempt, typed: str) -> tuple[Claim, OpenCode | None]:
         """Claim a try in the lane that the call may use; with the code where that was compared already."""
-        claim = None if attempt.read_out_first else self._claim_at_once(attempt)
+        at_once = not attempt.read_out_first and self._may_claim_at_once(attempt)
+        claim = self._claim_at_once(attempt) if at_once else None
         if claim is not None:
             return claim, None
         if attempt.read_out_first or not attempt.challenge_id:
             claim = self._claim_read_out(attempt, typed)
             if claim is not None:
                 return claim, claim.codes[0]
-        self._policy.require_tries_left(attempt.asker, by_phone_alone=not attempt.challenge_id)
+        if not at_once:  # else the cache was asked a moment ago
+            self._policy.require_tries_left(attempt.asker, by_phone_alone=not attempt.challenge_id)
         return self._claim(attempt), None
+
+    def _may_claim_at_once(self, attempt: Attempt) -> bool:
+        if not fused.available() or attempt.kind != "sent" or attempt.device_token_id:
+            return False
+        return self._policy.has_tries_left(attempt.asker, by_phone_alone=not attempt.challenge_id)
 
     def _claim_at_once(self, attempt: Attempt) -> Claim | None:
         """Claim in one statement where nothing is out of the ordinary."""
-        if not fused.available() or attempt.kind != "sent" or attempt.device_token_id:
-            return None
-        if not self._policy.has_tries_left(attempt.asker, by_phone_alone=not attempt.challenge_id):
-            return None
         if attempt.challenge_id:
             claim = fused.claim_on_challenge(attempt.challenge_id, rules=self._rules, offset=self._clock.offset)
             return self._fitting(claim, attempt) if claim else None
@@ -268,6 +271,9 @@ class Prover:
             if claim.moved:
                 minting.end_others(claim, code)
                 return minting.channel_of(claim.challenge_id, code) or "sms"
+        elif claim.moved:
+            found = minting.close_carrier(claim.phone, code, now)
+            minting.end_others(claim, code)
         else:
             found = statements.row(
                 "UPDATE accounts_challenge SET status = 'verified', closed_at = %s WHERE code_id = %s "

@@ -33,8 +33,11 @@ class Claim:
 
     @property
     def moved(self) -> bool:
-        """Say whether messages of the challenge named carried several codes that are open."""
-        return bool(self.challenge_id) and len(self.codes) > 1
+        """Say whether several codes are open that messages of one challenge carried.
+
+        By phone alone: a vendor's code is among them. Where all are ours, the earlier one lives to its end.
+        """
+        return len(self.codes) > 1 and (bool(self.challenge_id) or any(code.minted_by for code in self.codes))
 
 
 def claim_on_challenge(challenge_id: str, *, device_lane: str, rules: TryRules, offset: timedelta) -> Claim:

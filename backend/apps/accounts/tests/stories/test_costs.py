@@ -118,3 +118,17 @@ def test_each_call_asks_the_cache_once(rooms: Rooms, api: Api, monkeypatch: pyte
     api.post(REFRESH, {"refresh": login["refresh"]})
     api.get(STATUS, authorization=f"Bearer {login['access']}")
     assert asked == {}
+
+
+def test_a_wrong_code_asks_the_cache_before_and_counts_after_in_one_step_each(
+    rooms: Rooms, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    challenge = api.post(REQUEST, {"phone_number": PHONE}).json()["challenge_id"]
+    wrong = "000000" if rooms.gateway.last_code != "000000" else "111111"
+    asked: Counter[str] = Counter()
+    for verb in ("admit", "peek", "refund", "clear"):
+        monkeypatch.setattr(ResilientLimiter, verb, noting(asked, verb))
+    for whom in ({"phone_number": PHONE}, {"challenge_id": challenge}) * 2:  # a lane is fresh, and then it is not
+        asked.clear()
+        assert api.post(VERIFY, {**whom, "otp": wrong}).status_code == 400
+        assert asked == {"peek": 1, "admit": 1}

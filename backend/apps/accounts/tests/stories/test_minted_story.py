@@ -98,6 +98,33 @@ def test_the_other_codes_of_a_challenge_end_with_it(rooms: Rooms, api: Api, firs
     assert sorted(Code.objects.values_list("state", flat=True)) == ["dead", "used"]
 
 
+@pytest.mark.parametrize("then", ["phone", "challenge"])
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+def test_a_login_by_phone_alone_ends_the_challenge_and_its_other_codes(
+    rooms: Rooms, api: Api, first: str, then: str
+) -> None:
+    challenge, theirs, ours = both(rooms, api)
+    one, other = (theirs, ours) if first == "theirs" else (ours, theirs)
+    assert api.post(VERIFY, {"phone_number": PHONE, "otp": one}).status_code == 200
+    assert api.get(f"/api/auth/phone/challenge/{challenge}/").json()["status"] == "verified"
+    whom = {"phone": {"phone_number": PHONE}, "challenge": {"challenge_id": challenge}}[then]
+    assert problem(api.post(VERIFY, {**whom, "otp": other})) == (400, "invalid_otp")
+    assert sorted(Code.objects.values_list("state", flat=True)) == ["dead", "used"]
+
+
+def test_a_login_by_phone_alone_leaves_the_code_of_another_who_asked_for_it(build_rooms: BuildRooms, api: Api) -> None:
+    rooms = minting_rooms(build_rooms, seconds=200)
+    mine = api.post(REQUEST, {"phone_number": PHONE}).json()["challenge_id"]
+    rooms.clock.advance(seconds=61)
+    theirs = api.post(REQUEST, {"phone_number": PHONE}).json()["challenge_id"]
+    rooms.clock.advance(seconds=61)
+    assert api.post(RESEND, {"challenge_id": mine}).status_code == 200
+    assert api.post(VERIFY, {"phone_number": PHONE, "otp": rooms.gateway.last_code}).status_code == 200
+    assert api.get(f"/api/auth/phone/challenge/{mine}/").json()["status"] == "verified"
+    assert api.get(f"/api/auth/phone/challenge/{theirs}/").json()["status"] == "pending"
+    assert api.post(VERIFY, {"challenge_id": theirs, "otp": vendor(rooms).known[PHONE]}).status_code == 200
+
+
 def test_an_earlier_code_lives_on_for_others_who_asked_for_it(build_rooms: BuildRooms, api: Api) -> None:
     rooms = minting_rooms(build_rooms, seconds=200)
     mine = api.post(REQUEST, {"phone_number": PHONE}).json()["challenge_id"]
@@ -251,7 +278,12 @@ def test_parallel_guesses_are_compared_no_more_often_than_tries_and_those_given_
             Api().post(VERIFY, {**whom, "otp": wrong(ours)})
 
     assert at_once(guess, count=16) == [None] * 16
+    # A try given back after all others were refused is left over, and is used up here; one given back while the last
+    # is being judged is lost, as that one locks the challenge.
+    for _ in range(GIVEN_BACK):
+        api.post(VERIFY, {**whom, "otp": wrong(ours)})
     assert 0 < len(vendor(rooms).asked) <= MOST + GIVEN_BACK
     assert 0 < compared.count(wrong(ours)) <= MOST + GIVEN_BACK
-    assert sum(lane.stamps.count(",") + 1 for lane in FailureLane.objects.all()) == MOST
+    counted = sum(lane.stamps.count(",") + 1 for lane in FailureLane.objects.all())
+    assert MOST - GIVEN_BACK <= counted <= MOST
     assert problem(api.post(VERIFY, {**whom, "otp": ours})) == (429, "too_many_attempts")
