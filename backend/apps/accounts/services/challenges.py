@@ -145,9 +145,13 @@ def read_code(columns: tuple[Any, ...]) -> OpenCode:
     )
 
 
-def pick(found: list[OpenCode], *, now: datetime) -> OpenCode | None:
-    """Return the open code that a send carries, or None when a new one is due."""
-    if found and found[0].expires_at - now >= timedelta(seconds=FRESH_SECONDS):
+def pick(found: list[OpenCode], *, now: datetime, life: int) -> OpenCode | None:
+    """Return the open code that a send carries, or None when a new one is due; `life` is that of a new one, in seconds.
+
+    Of a code that lives no longer than that time the last half counts: else each resend would open one more.
+    """
+    fresh = FRESH_SECONDS if life > FRESH_SECONDS else life / 2
+    if found and found[0].expires_at - now >= timedelta(seconds=fresh):
         return found[0]
     return None
 

@@ -103,7 +103,7 @@ class Opening:
             if ask.resend and (not found or (ask.challenge_id and (own is None or own.id != ask.challenge_id))):
                 raise InvalidCode()
             _require_unsuspected(found, phone)
-            code = challenges.pick(self._derivable(found), now=line.now)
+            code = challenges.pick(self._derivable(found), now=line.now, life=self._config.expiry_seconds)
             if code is None:
                 code = challenges.insert_code(
                     phone.e164, ask.purpose, ask.scope, kind=kind, key=self._config.code_keys[0], now=line.now,

@@ -69,6 +69,21 @@ def test_a_resend_within_the_last_two_minutes_opens_a_new_code_beside_the_old(ro
     assert api.post(VERIFY, {"phone_number": PHONE, "otp": old}).status_code == 200
 
 
+@pytest.mark.parametrize("minutes", [1, 2])
+def test_of_a_short_life_only_the_last_half_opens_a_new_code(build_rooms: BuildRooms, api: Api, minutes: int) -> None:
+    half = minutes * 30
+    rooms = build_rooms(
+        OTP_EXPIRY_MINUTES=str(minutes), OTP_RESEND_COOLDOWN_SECONDS="0", OTP_MAX_PER_WINDOW="9",
+        PHONE_AUTH_IP_MAX_PER_WINDOW="0",
+    )  # fmt: skip
+    api.post(REQUEST, {"phone_number": PHONE})
+    for wait, opened in ((half // 3, 1), (half, 2), (half // 3, 2), (half, 3)):
+        rooms.clock.advance(seconds=wait)
+        assert api.post(RESEND, {"phone_number": PHONE}).status_code == 200
+        assert Code.objects.count() == opened
+    assert len(rooms.gateway.orders) == 5
+
+
 def test_a_resend_without_an_open_code_is_invalid_otp(rooms: Rooms, api: Api) -> None:
     answer = api.post(RESEND, {"phone_number": PHONE})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_otp")
