@@ -157,7 +157,7 @@ def test_a_number_is_blocked_and_lifted_from_the_page(page: Page, stage: Stage) 
     expect(dialog.locator(".fault")).to_have_text(
         "Value: Use a whole number in the international format, such as +9665XXXXXXXX."
     )
-    dialog.locator("select[name=expires_in]").select_option(label="good")
+    dialog.locator("select[name=expires_in]").select_option(label="until it is lifted")
     dialog.locator("input[name=value]").fill(phone)
     dialog.locator(".strong").click()
     expect(page.locator("#blocks")).to_contain_text("Incident #124", timeout=SOON)
