@@ -161,9 +161,16 @@ class RunningService:
 
     def forget_redis(self) -> None:
         """Delete the service's keys, and no others."""
-        client = redis.Redis.from_url(self.environ.get("REDIS_URL", REDIS_SERVER))
+        client = self._redis()
         for key in client.scan_iter("otp:*"):
             client.delete(key)
+
+    def redis_keys(self, pattern: str) -> set[bytes]:
+        """Return the keys that fit."""
+        return set(self._redis().scan_iter(pattern))
+
+    def _redis(self) -> Any:
+        return redis.Redis.from_url(self.environ.get("REDIS_URL", REDIS_SERVER))
 
     def query(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         """Ask the service's database."""
