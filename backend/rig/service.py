@@ -161,16 +161,9 @@ class RunningService:
 
     def forget_redis(self) -> None:
         """Delete the service's keys, and no others."""
-        client = self._redis()
+        client = redis.Redis.from_url(self.environ.get("REDIS_URL", REDIS_SERVER))
         for key in client.scan_iter("otp:*"):
             client.delete(key)
-
-    def redis_keys(self, pattern: str) -> set[bytes]:
-        """Return the keys that fit."""
-        return set(self._redis().scan_iter(pattern))
-
-    def _redis(self) -> Any:
-        return redis.Redis.from_url(self.environ.get("REDIS_URL", REDIS_SERVER))
 
     def query(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         """Ask the service's database."""

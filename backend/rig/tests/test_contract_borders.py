@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fakegateways.handle import FakeGateways
-from rig.around import REQUEST, eventually
+from rig.around import REQUEST
 from rig.service import PATIENT, RunningService, stores_answer
 from rig.together import Answered, Shot, race
 
@@ -71,19 +71,6 @@ def test_a_retry_at_exactly_retry_after_is_admitted_after_a_cooldown(service: Ru
     assert refused.code == "resend_cooldown"
     wait_as_told(refused)
     assert one(service, REQUEST, body).status == 200
-
-
-def test_a_flush_gives_an_address_nothing(service: RunningService) -> None:
-    address = next(_addresses)
-
-    def ask() -> Answered:
-        return one(service, REQUEST, {"phone_number": next(_numbers)}, address=address)
-
-    assert [ask().status for _ in range(IP_LIMIT + 1)] == [200] * IP_LIMIT + [429]
-    marks = service.redis_keys("otp:limit:here:*")
-    service.forget_redis()
-    eventually(lambda: service.redis_keys("otp:limit:here:*"), marks)  # every process has seen it
-    assert {(answer.status, answer.code) for answer in (ask() for _ in range(6))} == {(429, "rate_limited")}
 
 
 def test_a_refused_request_consumes_nothing_of_any_limit(service: RunningService) -> None:

@@ -9,9 +9,7 @@ earlier ones when a later one refuses; the second is not built here.
 """
 
 import hashlib
-import json
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from .model import (
-    KEY_PREFIX,
     Admission,
     Limit,
     Reading,
@@ -29,14 +26,12 @@ from .model import (
     new_reservation,
     refuse_doubles,
 )
-from .own_places import Places
 
 _SCRIPT = (Path(__file__).parent / "sliding_log.lua").read_bytes()
 _SHA = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 
 # Large enough that all processes of all hosts may probe twice a second.
 PROBE = Limit(scope="probe", subject="", limit=1_000_000, window_ms=1000)
-MARK_MS = 3_600_000
 
 
 class RedisLimiter:
@@ -92,21 +87,13 @@ class RedisLimiter:
         if limits:
             self._run("clear", limits, "")
 
-    def restore(self, places: Places) -> None:
-        """Write stamps that Redis has lost; those that are there stay as they are. Raises RedisError."""
-        if places:
-            self._run("restore", [limit for limit, _ in places], _logs_of(places))
-
     def drop_idle(self) -> None:
         """Close the idle connections: after an outage they may be dead without anybody having said so."""
         self.pool.disconnect(inuse_connections=False)
 
-    def open_probe(self, *, known: Callable[[], Iterable[Places]] = tuple) -> "RedisProbe":
-        """Make a probe with a connection of its own, so that a full pool never reads as a dead Redis.
-
-        `known` gives what this process can tell a Redis that was emptied.
-        """
-        return RedisProbe(self, known=known)
+    def open_probe(self) -> "RedisProbe":
+        """Make a probe with a connection of its own, so that a full pool never reads as a dead Redis."""
+        return RedisProbe(self)
 
     @property
     def pool(self) -> Any:
@@ -167,16 +154,11 @@ class RedisLimiter:
 
 
 class RedisProbe:
-    """Ask Redis whether it lives and takes writes, on a connection of its own that is new after each failure.
+    """Ask Redis whether it lives and takes writes, on a connection of its own that is new after each failure."""
 
-    It leaves a mark of its process there: where that is gone, Redis was emptied, and is told again what we know.
-    """
-
-    def __init__(self, limiter: RedisLimiter, *, known: Callable[[], Iterable[Places]] = tuple) -> None:
+    def __init__(self, limiter: RedisLimiter) -> None:
         self._limiter = limiter
-        self._known = known
         self._connection: Any = None
-        self._mark, self._marked_by = "", 0
 
     def __call__(self, *, cold: bool) -> None:
         """Send one admission that expires within two seconds; `cold` connects anew first.
@@ -192,26 +174,9 @@ class RedisProbe:
         try:
             self._connection.connect()
             self._limiter.exchange(self._connection, "admit", [PROBE], new_reservation())
-            if not self._renew_mark():
-                self._tell_again()
         except BaseException:
             self.close()
             raise
-
-    def _renew_mark(self) -> bool:
-        """Say whether the mark of this process was still there."""
-        if self._marked_by != os.getpid():
-            self._mark, self._marked_by = f"{KEY_PREFIX}here:{new_reservation()}", os.getpid()
-        self._connection.send_command("SET", self._mark, "1", "PX", MARK_MS, "XX")
-        return self._connection.read_response() is not None
-
-    def _tell_again(self) -> None:
-        for places in self._known():
-            self._connection.connect()  # a budget of its own for each part
-            self._limiter.exchange(self._connection, "restore", [limit for limit, _ in places], _logs_of(places))
-        self._connection.connect()
-        self._connection.send_command("SET", self._mark, "1", "PX", MARK_MS)
-        self._connection.read_response()
 
     def close(self) -> None:
         """Close the connection; the next probe opens another."""
@@ -227,7 +192,3 @@ class RedisProbe:
             return bool(self._connection.can_read())
         except (RedisError, OSError):
             return True
-
-
-def _logs_of(places: Places) -> str:
-    return json.dumps([stamps for _, stamps in places])

@@ -3,9 +3,8 @@
 This room must not know what the limits protect, nor how either store keeps its stamps.
 """
 
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,13 +15,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from .health import StoreHealth
 from .memory import MemoryLimiter
 from .model import Admission, Limit, LimiterUnavailable, StoreState, new_reservation
-from .own_places import OwnPlaces, Places
 from .redis_store import RedisLimiter
 
 # More refunds than this in one outage are forgotten: their places come back when the window has passed.
 OWED_AT_MOST = 10_000
-# So often each process looks whether Redis is well and was not emptied; no call may wait longer than 0.25 s for that.
-_LOOKS_EVERY_SECONDS = 0.2
 _FAILURES = (RedisError, OSError)
 _T = TypeVar("_T")
 
@@ -37,10 +33,6 @@ class ResilientLimiter:
     A call that timed out may still be carried out by Redis. It is then judged in memory under the same reservation;
     when memory refuses it, or it is refunded later, the refund is owed to Redis and paid when Redis is back, before
     any call is judged there again.
-
-    A Redis that was flushed or restarted empty gives nobody a place: each process remembers what it was admitted to,
-    and tells Redis again as soon as its prober or a call sees that Redis has lost it. Who sees it waits until the
-    other processes' probers must have done the same.
     """
 
     def __init__(
@@ -61,11 +53,8 @@ class ResilientLimiter:
         self._memory_fallback = memory_fallback
         self._owed: deque[tuple[tuple[Limit, ...], str]] = deque(maxlen=OWED_AT_MOST)
         self.health: StoreHealth | None = None
-        self._own = OwnPlaces()
-        self._settled_at = 0.0  # by time.monotonic(): when every process has told an emptied Redis what it knows
-        self._looked = False
         if redis is not None:
-            self.health = health or StoreHealth(redis.open_probe(known=self._known), interval_s=_LOOKS_EVERY_SECONDS)
+            self.health = health or StoreHealth(redis.open_probe())
             self.health.on_recovery = self._settle_debts
 
     @property
@@ -83,10 +72,8 @@ class ResilientLimiter:
         Raises LimiterUnavailable when Redis is gone and memory may not stand in; nothing is taken then.
         """
         reservation = new_reservation()
-        tried, verdict = self._judged_by_redis(lambda redis: redis.admit(limits, reservation=reservation))
+        tried, verdict = self._ask_redis(lambda redis: redis.admit(limits, reservation=reservation))
         if verdict is not None:
-            if verdict.admitted:
-                self._own.note(limits, reservation=reservation)
             return verdict
         try:
             self._require_memory(limits)
@@ -101,7 +88,7 @@ class ResilientLimiter:
 
     def peek(self, limits: Sequence[Limit]) -> Admission:
         """Judge as `admit` would, and take nothing. Raises LimiterUnavailable."""
-        _, verdict = self._judged_by_redis(lambda redis: redis.peek(limits))
+        _, verdict = self._ask_redis(lambda redis: redis.peek(limits))
         if verdict is not None:
             return verdict
         self._require_memory(limits)
@@ -110,7 +97,6 @@ class ResilientLimiter:
     def refund(self, limits: Sequence[Limit], *, reservation: str) -> None:
         """Give the places of one admission back, wherever they were taken; never raises for a missing store."""
         self._memory.refund(limits, reservation=reservation)
-        self._own.forget(limits, reservation=reservation)
 
         def pay(redis: RedisLimiter) -> bool:
             redis.refund(limits, reservation=reservation)
@@ -123,42 +109,12 @@ class ResilientLimiter:
     def clear(self, limits: Sequence[Limit]) -> None:
         """Forget every admission of these subjects, in memory and, if it is there, in Redis; never raises for that."""
         self._memory.clear(limits)
-        self._own.clear(limits)
         self._ask_redis(lambda redis: redis.clear(limits))
 
     def close(self) -> None:
         """End the prober of this process; the next call starts another."""
         if self.health is not None:
             self.health.stop()
-
-    def _known(self) -> Iterator[Places]:
-        """Give what a Redis is told in which the mark of this process is missing: a new one's, or lost."""
-        if self._looked:
-            self._settled_at = time.monotonic() + _LOOKS_EVERY_SECONDS
-        self._looked = True
-        return self._own.all()
-
-    def _judged_by_redis(self, call: Callable[[RedisLimiter], Admission]) -> tuple[bool, Admission | None]:
-        """Have Redis judge; where it has lost what we know, tell it, wait for the others, and have it judge anew."""
-        unsettled = self._settled_at - time.monotonic()
-        if unsettled > 0 and self.health is not None and self.health.usable:
-            time.sleep(unsettled)
-        tried, verdict = self._ask_redis(call)
-        if verdict is None or not self._own.are_more_than(verdict):
-            return tried, verdict
-        lost, reservation = [one.limit for one in verdict.standings], verdict.reservation
-
-        def tell_again(redis: RedisLimiter) -> bool:
-            redis.restore(self._own.of(lost))
-            if reservation:
-                redis.refund(lost, reservation=reservation)
-            return True
-
-        _, told = self._ask_redis(tell_again)
-        if not told:
-            return True, None
-        time.sleep(_LOOKS_EVERY_SECONDS)
-        return self._ask_redis(call)
 
     def _ask_redis(self, call: Callable[[RedisLimiter], _T]) -> tuple[bool, _T | None]:
         if self._redis is None or self.health is None or not self.health.usable:

@@ -38,18 +38,6 @@ local function pull_back(key, window)
   keep(key, window)
 end
 
--- What a process knows of a Redis that was emptied: per key its own stamps, as [age in ms, reservation].
-if verb == 'restore' then
-  local logs = cjson.decode(reservation)
-  for i = 1, #KEYS do
-    for _, place in ipairs(logs[i]) do
-      redis.call('ZADD', KEYS[i], 'NX', exactly(now - place[1]), place[2])
-    end
-    keep(KEYS[i], tonumber(ARGV[3 + 2 * i]))
-  end
-  return {}
-end
-
 -- Nothing is written until the verdict stands, and ZADD comes first: Redis checks its memory only at the first write of
 -- a script, so a trimming write before it would let this script grow a full Redis without an error.
 for i = 1, #KEYS do
