@@ -95,6 +95,7 @@ class Board:
         self._code_secret = CodeSecret(
             frozenset(key.key_id for key in made.config.code_keys),
             life=timedelta(seconds=made.config.expiry_seconds),
+            clock=lambda: statements.now() + made.clock.offset,
         )
         self._sampler = Sampler(self._look, absent=Look, inline=lambda: not statements.is_postgres())
 
@@ -126,7 +127,7 @@ class Board:
     def _look(self) -> Look:
         try:
             migrated = queries.migrations_applied()
-            differs = migrated and self._code_secret.differs(statements.now() + self.services.clock.offset)
+            differs = migrated and self._code_secret.differs()
             names = [name for name in self._names if name in self.services.providers]
             states, usable = self.services.health.states(names), self.services.health.usable(names)
             approved = self.services.templates.all_approved()

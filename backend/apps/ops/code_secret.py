@@ -5,6 +5,7 @@ wrong: one that begins where the newest codes are all of secrets unknown to it, 
 So one wrong process never makes the right ones look wrong, and a change of the secret for all of them at once is none.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,14 +18,15 @@ _NEWEST: Final = 20
 class CodeSecret:
     """What one process knows of it. Asked by one thread at a time."""
 
-    def __init__(self, known: frozenset[str], *, life: timedelta) -> None:
-        """Take the ids of this process' own keys, and how long a code lives."""
+    def __init__(self, known: frozenset[str], *, life: timedelta, clock: Callable[[], datetime]) -> None:
+        """Take the ids of this process' own keys, how long a code lives, and the database's clock."""
         self._known = known
         self._life = life
+        self._clock = clock
         self._began: datetime | None = None
         self._newcomer = False
 
-    def differs(self, now: datetime) -> bool:
+    def differs(self) -> bool:
         """Say whether codes are opened with a secret that this process lacks; the first call is its beginning.
 
         Raises:
@@ -32,6 +34,7 @@ class CodeSecret:
         """
         if self._began is not None and not self._newcomer:
             return False
+        now = self._clock()
         newest = queries.newest_keys(_NEWEST)
         strangers = [at for key_id, at in newest if key_id not in self._known]
         if self._began is None:

@@ -112,13 +112,19 @@ def test_a_login_by_phone_alone_ends_the_challenge_and_its_other_codes(
     assert sorted(Code.objects.values_list("state", flat=True)) == ["dead", "used"]
 
 
-def test_a_login_by_phone_alone_leaves_the_code_of_another_who_asked_for_it(build_rooms: BuildRooms, api: Api) -> None:
+def moved_beside_another(build_rooms: BuildRooms, api: Api) -> tuple[Rooms, str, str]:
+    """Two ask for one vendor's code, and the first one's resend leaves with ours; return both challenges."""
     rooms = minting_rooms(build_rooms, seconds=200)
     mine = api.post(REQUEST, {"phone_number": PHONE}).json()["challenge_id"]
     rooms.clock.advance(seconds=61)
     theirs = api.post(REQUEST, {"phone_number": PHONE}).json()["challenge_id"]
     rooms.clock.advance(seconds=61)
     assert api.post(RESEND, {"challenge_id": mine}).status_code == 200
+    return rooms, mine, theirs
+
+
+def test_a_login_by_phone_alone_leaves_the_code_of_another_who_asked_for_it(build_rooms: BuildRooms, api: Api) -> None:
+    rooms, mine, theirs = moved_beside_another(build_rooms, api)
     assert api.post(VERIFY, {"phone_number": PHONE, "otp": rooms.gateway.last_code}).status_code == 200
     assert api.get(f"/api/auth/phone/challenge/{mine}/").json()["status"] == "verified"
     assert api.get(f"/api/auth/phone/challenge/{theirs}/").json()["status"] == "pending"
@@ -126,12 +132,7 @@ def test_a_login_by_phone_alone_leaves_the_code_of_another_who_asked_for_it(buil
 
 
 def test_an_earlier_code_lives_on_for_others_who_asked_for_it(build_rooms: BuildRooms, api: Api) -> None:
-    rooms = minting_rooms(build_rooms, seconds=200)
-    mine = api.post(REQUEST, {"phone_number": PHONE}).json()["challenge_id"]
-    rooms.clock.advance(seconds=61)
-    theirs = api.post(REQUEST, {"phone_number": PHONE}).json()["challenge_id"]
-    rooms.clock.advance(seconds=61)
-    assert api.post(RESEND, {"challenge_id": mine}).status_code == 200
+    rooms, mine, theirs = moved_beside_another(build_rooms, api)
     assert api.post(VERIFY, {"challenge_id": mine, "otp": rooms.gateway.last_code}).status_code == 200
     assert api.post(VERIFY, {"challenge_id": theirs, "otp": vendor(rooms).known[PHONE]}).status_code == 200
 
